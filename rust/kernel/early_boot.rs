@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The time before the page allocator: one CPU, no interrupts, no way to fail but to stop.
+
+use crate::{
+    bindings,
+    prelude::*,
+    types::NotThreadSafe, //
+};
+
+/// Stands for "this is early boot": `setup_arch()` is running.
+///
+/// What may only be done then takes a reference to it. Only C entry points make one, so safe code
+/// cannot do such a thing at another time.
+///
+/// # Invariants
+///
+/// While a value exists, only the boot CPU runs, with interrupts off, and `setup_arch()` has not
+/// returned.
+pub struct EarlyBoot(NotThreadSafe);
+
+impl EarlyBoot {
+    /// Vouches for early boot.
+    ///
+    /// # Safety
+    ///
+    /// - The caller is called, directly or not, by `setup_arch()` on the boot CPU.
+    /// - It drops the value before it returns.
+    #[inline]
+    pub unsafe fn new() -> Self {
+        // INVARIANT: `setup_arch()` is called once, from `start_kernel()`, before other CPUs are
+        // brought up and interrupts are enabled; that it is running is the caller's promise.
+        Self(NotThreadSafe)
+    }
+
+    /// Whether this boot is going to use ACPI, as far as the command line and the device tree say.
+    ///
+    /// Valid from `parse_early_param()` on, before and after the linear map. The tables themselves
+    /// may still turn out to be unusable.
+    ///
+    /// C function: `acpi_boot_wanted()` in `arch/arm64/kernel/acpi.c`.
+    #[inline]
+    pub fn acpi_wanted(&self) -> bool {
+        // SAFETY: An `__init` function that reads parsed parameters and the flat device tree. Both
+        // are there during `setup_arch()`, which is running by the type invariant.
+        unsafe { bindings::acpi_boot_wanted() }
+    }
+
+    /// Stops the kernel for good: prints `why` as a panic does.
+    ///
+    /// What `panic=` asks for comes after that, as far as it can be done at this time.
+    ///
+    /// C function: `panic()`.
+    #[inline]
+    pub fn stop(&self, why: &CStr) -> ! {
+        // SAFETY: The format string takes one argument, a NUL-terminated string, and gets it.
+        unsafe { bindings::panic(c"%s\n".as_char_ptr(), why.as_char_ptr()) };
+        // `panic()` does not return, which `bindgen` does not know.
+        loop {
+            core::hint::spin_loop();
+        }
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The EFI memory map, during early boot.
+//!
+//! C header: [`include/linux/efi.h`](srctree/include/linux/efi.h)
+
+mod memory;
+
+pub use memory::{
+    AcpiReclaim,
+    Attributes,
+    Descriptor,
+    MemoryType, //
+};
+
+use crate::{
+    bindings,
+    early_boot::EarlyBoot,
+    page::PAGE_SIZE,
+    phys::{
+        PageSize,
+        PhysAddr, //
+    },
+    prelude::*, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::addr_of, //
+};
+
+/// The size of a native page, which is the smallest piece that memory is mapped in.
+pub const NATIVE_PAGE: PageSize = match PageSize::new_checked(PAGE_SIZE as u64) {
+    Some(size) => size,
+    None => panic!("PAGE_SIZE is no power of two"),
+};
+
+/// The EFI memory map as the firmware left it.
+///
+/// # Invariants
+///
+/// For as long as the `EarlyBoot` lives that `'boot` borrows, `map` is readable for `count` steps
+/// of `stride` bytes, and no step is smaller than a descriptor.
+#[derive(Clone, Copy)]
+pub struct MemoryMap<'boot> {
+    map: *const u8,
+    stride: usize,
+    count: usize,
+    soft_reserve: bool,
+    _boot: PhantomData<&'boot EarlyBoot>,
+}
+
+impl<'boot> MemoryMap<'boot> {
+    /// The memory map of this boot.
+    ///
+    /// [`None`] where there is none that can be read: not booted by EFI, already unmapped, or
+    /// descriptors that are smaller than version 1 of the UEFI specification makes them.
+    #[inline]
+    pub fn of_boot(_boot: &'boot EarlyBoot) -> Option<Self> {
+        // SAFETY: `efi` is a static of C; nothing writes to it while `setup_arch()` runs but the
+        // functions that `setup_arch()` calls, and this is one of them.
+        let (memmap, flags) = unsafe { (addr_of!(bindings::efi.memmap).read(), bindings::efi.flags) };
+        if flags & (1 << bindings::EFI_MEMMAP) == 0 || memmap.map.is_null() {
+            return None;
+        }
+        let stride = usize::try_from(memmap.desc_size).ok()?;
+        if stride < size_of::<bindings::efi_memory_desc_t>() {
+            pr_warn!("EFI memory descriptors of {stride} bytes are too small, map not used\n");
+            return None;
+        }
+
+        // INVARIANT: `efi_memmap_init_early()` sets `EFI_MEMMAP` once it has mapped `nr_map`
+        // descriptors of `desc_size` bytes at `map`, and `efi_memmap_unmap()` clears it. That is
+        // called by `efi_init()` when it gives up, and by an initcall after `setup_arch()`. The
+        // size of a step was checked in the line above.
+        Some(Self {
+            map: memmap.map.cast_const().cast(),
+            stride,
+            count: usize::try_from(memmap.nr_map).unwrap_or(0),
+            // SAFETY: It reads a flag that `parse_early_param()` has set.
+            soft_reserve: unsafe { bindings::efi_soft_reserve_enabled() },
+            _boot: PhantomData,
+        })
+    }
+
+    /// The descriptors, in the firmware's order.
+    #[inline]
+    pub fn descriptors(self) -> impl Iterator<Item = Descriptor> + Clone + 'boot {
+        (0..self.count).map(move |index| {
+            // SAFETY: `index` is below `count`, so by the type invariant there is a descriptor;
+            // `wrapping_mul` and `wrapping_add` cannot wrap, as the map lies in memory. A stride
+            // of firmware's choice may leave it unaligned.
+            let raw = unsafe {
+                self.map
+                    .wrapping_add(index.wrapping_mul(self.stride))
+                    .cast::<bindings::efi_memory_desc_t>()
+                    .read_unaligned()
+            };
+            Descriptor {
+                memory_type: MemoryType::new(raw.type_),
+                start: PhysAddr::new(raw.phys_addr),
+                pages: raw.num_pages,
+                attributes: Attributes::new(raw.attribute),
+            }
+        })
+    }
+
+    /// The ACPI Reclaim memory of the map, in whole native pages.
+    #[inline]
+    pub fn acpi_reclaim(self) -> AcpiReclaim<impl Iterator<Item = Descriptor> + Clone + 'boot> {
+        AcpiReclaim::new(self.descriptors(), NATIVE_PAGE, self.soft_reserve)
+    }
+}
+
+/// Whether the firmware handed over an ACPI root pointer (RSDP).
+///
+/// Valid once `efi_init()` has read the configuration tables.
+#[inline]
+pub fn has_acpi_root_pointer(_boot: &EarlyBoot) -> bool {
+    // SAFETY: As for `MemoryMap::of_boot()`.
+    let (acpi, acpi20) = unsafe { (bindings::efi.acpi, bindings::efi.acpi20) };
+    // `EFI_INVALID_TABLE_ADDR`, which is a cast that `bindgen` does not take.
+    acpi != c_ulong::MAX || acpi20 != c_ulong::MAX
+}

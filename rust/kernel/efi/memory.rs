@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What EFI memory descriptors mean to arm64.
+//!
+//! Nothing that firmware says is trusted to be sensible: types and attributes that this file does
+//! not know stay what they are, and a descriptor may be empty, or wrap around the address space.
+//!
+//! Reference: UEFI specification 2.10, section 7.2.3, `EFI_BOOT_SERVICES.GetMemoryMap()`.
+
+use crate::phys::{
+    Merged,
+    PageSize,
+    PhysAddr,
+    PhysRange, //
+};
+
+/// The size of an EFI page is 4 KiB, whatever the native page size.
+const EFI_PAGE_SHIFT: u32 = 12;
+
+/// The type of a descriptor (`EFI_MEMORY_TYPE`). Types that are not named here exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryType(u32);
+
+impl MemoryType {
+    /// Memory that holds ACPI tables, and what else firmware and the EFI stub leave for the
+    /// operating system to read: it may be reclaimed after that, and Linux never does.
+    pub const ACPI_RECLAIM: Self = Self(9);
+
+    /// Takes the type as firmware wrote it.
+    #[inline]
+    pub const fn new(memory_type: u32) -> Self {
+        Self(memory_type)
+    }
+}
+
+/// What a descriptor says can be done with its memory: bits, of which not all are named here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes(u64);
+
+impl Attributes {
+    /// Can be mapped as normal memory, not cacheable.
+    pub const WRITE_COMBINE: Self = Self(0x2);
+    /// Can be mapped write-through cacheable.
+    pub const WRITE_THROUGH: Self = Self(0x4);
+    /// Can be mapped write-back cacheable.
+    pub const WRITE_BACK: Self = Self(0x8);
+    /// Is set aside for a specific purpose.
+    pub const SPECIFIC_PURPOSE: Self = Self(0x4_0000);
+
+    /// Takes the bits as firmware wrote them.
+    #[inline]
+    pub const fn new(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// Both sets of bits.
+    #[inline]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether a bit of `any` is set.
+    #[inline]
+    pub const fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    /// Whether this is memory at all, as opposed to registers of a device.
+    ///
+    /// C function: `is_memory()` in `drivers/firmware/efi/efi-init.c`.
+    #[inline]
+    const fn is_memory(self) -> bool {
+        self.has(Self::WRITE_BACK.and(Self::WRITE_THROUGH).and(Self::WRITE_COMBINE))
+    }
+}
+
+/// One entry of the EFI memory map.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptor {
+    /// What the memory is for.
+    pub memory_type: MemoryType,
+    /// The first byte.
+    pub start: PhysAddr,
+    /// The size in EFI pages, whatever firmware says: zero and more than there can be included.
+    pub pages: u64,
+    /// What can be done with the memory.
+    pub attributes: Attributes,
+}
+
+impl Descriptor {
+    /// The memory in bytes; [`None`] if the descriptor is empty or wraps.
+    #[inline]
+    pub fn range(&self) -> Option<PhysRange> {
+        let size = self.pages.checked_mul(1 << EFI_PAGE_SHIFT)?;
+        PhysRange::from_start_size(self.start, size)
+    }
+}
+
+/// The ACPI Reclaim memory of an EFI memory map, in whole native pages.
+///
+/// Ranges that are empty or wrap are none. Memory that is set aside for a specific purpose is left
+/// alone if `soft_reserve` says that the kernel does so (`EFI_SOFT_RESERVE`), as efi_init() does.
+#[derive(Clone)]
+pub struct AcpiReclaim<I> {
+    descriptors: I,
+    page: PageSize,
+    soft_reserve: bool,
+}
+
+impl<I: Iterator<Item = Descriptor> + Clone> AcpiReclaim<I> {
+    /// Looks for ACPI Reclaim memory in `descriptors`.
+    #[inline]
+    pub fn new(descriptors: I, page: PageSize, soft_reserve: bool) -> Self {
+        Self { descriptors, page, soft_reserve }
+    }
+
+    /// What the kernel reserves: all of it that is memory.
+    ///
+    /// The part that cannot be mapped write-back is never mapped (NOMAP). The ranges are merged
+    /// and sorted.
+    #[inline]
+    pub fn reserved(self) -> Merged<impl Iterator<Item = PhysRange> + Clone> {
+        self.with(Attributes::is_memory)
+    }
+
+    /// The ACPI tables: what the kernel can map in the linear map.
+    ///
+    /// The ranges are merged and sorted.
+    #[inline]
+    pub fn tables(self) -> Merged<impl Iterator<Item = PhysRange> + Clone> {
+        self.with(|attributes| attributes.has(Attributes::WRITE_BACK))
+    }
+
+    #[inline]
+    fn with(
+        self,
+        wanted: fn(Attributes) -> bool,
+    ) -> Merged<impl Iterator<Item = PhysRange> + Clone> {
+        let Self { descriptors, page, soft_reserve } = self;
+        Merged::new(
+            descriptors
+                .filter(move |descriptor| {
+                    descriptor.memory_type == MemoryType::ACPI_RECLAIM
+                        && wanted(descriptor.attributes)
+                        && !(soft_reserve
+                            && descriptor.attributes.has(Attributes::SPECIFIC_PURPOSE))
+                })
+                .filter_map(move |descriptor| Some(descriptor.range()?.to_whole_pages(page))),
+        )
+    }
+}
+
+#[cfg_attr(not(test), macros::kunit_tests(rust_kernel_efi_memory))]
+#[cfg(any(test, CONFIG_EFI_ACPI_TABLES_KUNIT_TEST))]
+mod tests {
+    use super::*;
+
+    const WB: Attributes = Attributes::WRITE_BACK;
+
+    fn reclaim(start: u64, pages: u64, attributes: Attributes) -> Descriptor {
+        Descriptor {
+            memory_type: MemoryType::ACPI_RECLAIM,
+            start: PhysAddr::new(start),
+            pages,
+            attributes,
+        }
+    }
+
+    fn range(start: u64, last: u64) -> Option<PhysRange> {
+        PhysRange::new(PhysAddr::new(start), PhysAddr::new(last))
+    }
+
+    fn find(
+        descriptors: &[Descriptor],
+        page: u64,
+        soft_reserve: bool,
+    ) -> Option<[Option<PhysRange>; 3]> {
+        let page = PageSize::new_checked(page)?;
+        let mut tables = AcpiReclaim::new(descriptors.iter().copied(), page, soft_reserve).tables();
+        Some([tables.next(), tables.next(), tables.next()])
+    }
+
+    #[test]
+    fn a_descriptor_that_is_empty_or_wraps_has_no_range() {
+        assert_eq!(reclaim(0x1000, 0, WB).range(), None);
+        assert_eq!(reclaim(0x1000, u64::MAX, WB).range(), None);
+        assert_eq!(reclaim(0x2000, u64::MAX >> 12, WB).range(), None);
+        assert_eq!(reclaim(0, 1 << 52, WB).range(), None);
+        assert_eq!(
+            reclaim(0xffff_ffff_ffff_f000, 1, WB).range(),
+            range(0xffff_ffff_ffff_f000, u64::MAX)
+        );
+    }
+
+    // Expect to find ranges in any order, next to each other or not, and nothing else.
+    #[test]
+    fn finds_acpi_reclaim_memory_merged_and_sorted() {
+        let conventional = Descriptor { memory_type: MemoryType::new(7), ..reclaim(0x9000, 1, WB) };
+        let map =
+            [reclaim(0x8000, 1, WB), conventional, reclaim(0x3000, 1, WB), reclaim(0x2000, 1, WB)];
+        assert_eq!(
+            find(&map, 0x1000, false),
+            Some([range(0x2000, 0x3fff), range(0x8000, 0x8fff), None])
+        );
+        assert_eq!(find(&[], 0x1000, false), Some([None, None, None]));
+    }
+
+    // Expect two small ranges in one native page to become that page.
+    #[test]
+    fn ranges_are_whole_native_pages() {
+        let map = [reclaim(0x1_f000, 1, WB), reclaim(0x1_1000, 1, WB)];
+        assert_eq!(find(&map, 0x1_0000, false), Some([range(0x1_0000, 0x1_ffff), None, None]));
+        assert_eq!(
+            find(&map, 0x4000, false),
+            Some([range(0x1_0000, 0x1_3fff), range(0x1_c000, 0x1_ffff), None])
+        );
+    }
+
+    // Expect memory that is not write-back to be reserved, and to be no ACPI table.
+    #[test]
+    fn memory_that_is_not_write_back_is_only_reserved() {
+        let map = [
+            reclaim(0x1000, 1, Attributes::WRITE_COMBINE),
+            reclaim(0x3000, 1, Attributes::WRITE_THROUGH),
+            reclaim(0x5000, 1, WB.and(Attributes::WRITE_COMBINE)),
+            // No memory: registers.
+            reclaim(0x7000, 1, Attributes::new(1)),
+        ];
+        assert_eq!(find(&map, 0x1000, false), Some([range(0x5000, 0x5fff), None, None]));
+        let page = PageSize::new_checked(0x1000);
+        let reserved = |page| AcpiReclaim::new(map.iter().copied(), page, false).reserved();
+        assert_eq!(page.map(|page| reserved(page).count()), Some(3));
+    }
+
+    #[test]
+    fn specific_purpose_memory_is_left_alone_if_it_is_soft_reserved() {
+        let map = [reclaim(0x1000, 1, WB.and(Attributes::SPECIFIC_PURPOSE))];
+        assert_eq!(find(&map, 0x1000, true), Some([None, None, None]));
+        assert_eq!(find(&map, 0x1000, false), Some([range(0x1000, 0x1fff), None, None]));
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sets of physical memory, as sequences of ranges that are never stored.
+
+use super::{
+    PhysAddr,
+    PhysRange, //
+};
+
+/// The union of ranges that come in any order: sorted, no two of them overlapping or adjacent.
+///
+/// It allocates nothing and has no limit: each step walks the given ranges again. For ranges that
+/// are sorted that is two walks for each range that comes out.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::phys::{Merged, PhysAddr, PhysRange};
+///
+/// let range = |start, last| PhysRange::new(PhysAddr::new(start), PhysAddr::new(last));
+/// let given = [range(0x30, 0x3f), range(0x10, 0x1f), range(0x18, 0x2f)];
+///
+/// let mut merged = Merged::new(given.iter().flatten().copied());
+/// assert_eq!(merged.next(), range(0x10, 0x3f));
+/// assert_eq!(merged.next(), None);
+/// ```
+#[derive(Clone)]
+pub struct Merged<I> {
+    ranges: I,
+    /// Where the next range starts at the earliest; [`None`] at the end.
+    from: Option<PhysAddr>,
+}
+
+impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
+    /// The union of `ranges`, which must be the same each time that they are walked.
+    #[inline]
+    pub fn new(ranges: I) -> Self {
+        Self { ranges, from: Some(PhysAddr::MIN) }
+    }
+}
+
+impl<I: Iterator<Item = PhysRange> + Clone> Iterator for Merged<I> {
+    type Item = PhysRange;
+
+    #[inline]
+    fn next(&mut self) -> Option<PhysRange> {
+        let from = self.from?;
+        let lowest = self
+            .ranges
+            .clone()
+            .filter(|range| range.start() >= from)
+            .min_by_key(|range| range.start());
+        let Some(mut run) = lowest else {
+            self.from = None;
+            return None;
+        };
+
+        // A range may touch the run only through one that comes after it: walk until none is left.
+        loop {
+            let grown = self.ranges.clone().fold(run, |run, range| {
+                if run.touches(range) {
+                    run.hull(range)
+                } else {
+                    run
+                }
+            });
+            if grown == run {
+                break;
+            }
+            run = grown;
+        }
+
+        self.from = run.last().next();
+        Some(run)
+    }
+}
+
+/// What is in one set of ranges and not in another one.
+///
+/// Both sets are sorted, and no two ranges of one set overlap; [`Merged`] makes such a set. So does
+/// what comes out, where a range of the first set may be cut into pieces.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::phys::{Difference, PhysAddr, PhysRange};
+///
+/// let range = |start, last| PhysRange::new(PhysAddr::new(start), PhysAddr::new(last));
+/// let ram = range(0x00, 0xff);
+/// let tables = range(0x30, 0x3f);
+///
+/// let mut rest = Difference::new(ram.into_iter(), tables.into_iter());
+/// assert_eq!(rest.next(), range(0x00, 0x2f));
+/// assert_eq!(rest.next(), range(0x40, 0xff));
+/// assert_eq!(rest.next(), None);
+/// ```
+#[derive(Clone)]
+pub struct Difference<I, J: Iterator> {
+    ranges: I,
+    /// What is left of the range at hand.
+    rest: Option<PhysRange>,
+    without: J,
+    /// The first range of `without` that may reach into `rest` or beyond it.
+    hole: Option<PhysRange>,
+}
+
+impl<I, J> Difference<I, J>
+where
+    I: Iterator<Item = PhysRange>,
+    J: Iterator<Item = PhysRange>,
+{
+    /// The bytes of `ranges` that are not in `without`.
+    #[inline]
+    pub fn new(ranges: I, mut without: J) -> Self {
+        let hole = without.next();
+        Self { ranges, rest: None, without, hole }
+    }
+}
+
+impl<I, J> Iterator for Difference<I, J>
+where
+    I: Iterator<Item = PhysRange>,
+    J: Iterator<Item = PhysRange>,
+{
+    type Item = PhysRange;
+
+    #[inline]
+    fn next(&mut self) -> Option<PhysRange> {
+        loop {
+            let rest = match self.rest.take() {
+                Some(rest) => rest,
+                None => self.ranges.next()?,
+            };
+            match self.hole {
+                Some(hole) if hole.last() < rest.start() => {
+                    self.rest = Some(rest);
+                    self.hole = self.without.next();
+                }
+                Some(hole) if hole.overlaps(rest) => {
+                    self.rest = rest.above(hole.last());
+                    if let Some(piece) = rest.below(hole.start()) {
+                        return Some(piece);
+                    }
+                }
+                _ => return Some(rest),
+            }
+        }
+    }
+}
+
+#[cfg_attr(not(test), macros::kunit_tests(rust_kernel_phys_ranges))]
+#[cfg(any(test, CONFIG_EFI_ACPI_TABLES_KUNIT_TEST))]
+mod tests {
+    use super::*;
+
+    fn range(start: u64, last: u64) -> Option<PhysRange> {
+        PhysRange::new(PhysAddr::new(start), PhysAddr::new(last))
+    }
+
+    //  given   |-3-|   |--0--|
+    //            |--2--|        |-1-|
+    //
+    // Expect to get two ranges: 3, 2 and 0 in one, for 2 and 0 are adjacent, and 1.
+    #[test]
+    fn ranges_in_any_order_are_merged_and_sorted() {
+        let given = [range(0x30, 0x3f), range(0x50, 0x5f), range(0x18, 0x2f), range(0x10, 0x1f)];
+        let mut merged = Merged::new(given.iter().flatten().copied());
+        assert_eq!(merged.next(), range(0x10, 0x3f));
+        assert_eq!(merged.next(), range(0x50, 0x5f));
+        assert_eq!(merged.next(), None);
+        assert_eq!(merged.next(), None);
+    }
+
+    // Expect the run to grow to its end although each range is reached only from the one behind it.
+    #[test]
+    fn a_chain_in_falling_order_is_one_range() {
+        let given = [range(7, 8), range(5, 6), range(3, 4), range(0, 2)];
+        let mut merged = Merged::new(given.iter().flatten().copied());
+        assert_eq!(merged.next(), range(0, 8));
+        assert_eq!(merged.next(), None);
+    }
+
+    // Expect to stop after the range that ends at the top of the address space.
+    #[test]
+    fn merging_stops_at_the_top_of_the_address_space() {
+        let given = [range(u64::MAX, u64::MAX), range(0, 0), range(0, 0)];
+        let mut merged = Merged::new(given.iter().flatten().copied());
+        assert_eq!(merged.next(), range(0, 0));
+        assert_eq!(merged.next(), range(u64::MAX, u64::MAX));
+        assert_eq!(merged.next(), None);
+    }
+
+    //  ranges  |-----0-----|   |--1--|  |-2-|
+    //  without   |a| |b|     |---c---|  |-d-|
+    //
+    // Expect to get what lies around a and b in 0, and nothing of 1 and 2.
+    #[test]
+    fn holes_cut_ranges_into_pieces() {
+        let ranges = [range(0x00, 0x5f), range(0x70, 0x7f), range(0x90, 0x9f)];
+        let without = [range(0x10, 0x1f), range(0x30, 0x3f), range(0x68, 0x7f), range(0x90, 0x9f)];
+        let mut rest =
+            Difference::new(ranges.iter().flatten().copied(), without.iter().flatten().copied());
+        assert_eq!(rest.next(), range(0x00, 0x0f));
+        assert_eq!(rest.next(), range(0x20, 0x2f));
+        assert_eq!(rest.next(), range(0x40, 0x5f));
+        assert_eq!(rest.next(), None);
+    }
+
+    //  ranges  |-0-| |-1-| |-2-|
+    //  without   |------a-----|
+    //
+    // Expect one hole to cut more than one range.
+    #[test]
+    fn a_hole_may_reach_over_several_ranges() {
+        let ranges = [range(0, 9), range(20, 29), range(40, 49)];
+        let mut rest = Difference::new(ranges.iter().flatten().copied(), range(5, 44).into_iter());
+        assert_eq!(rest.next(), range(0, 4));
+        assert_eq!(rest.next(), range(45, 49));
+        assert_eq!(rest.next(), None);
+    }
+
+    // Expect the complement of a set to be what it takes away from the whole address space.
+    #[test]
+    fn the_complement_has_both_ends_of_the_address_space() {
+        let mut gaps = Difference::new(Some(PhysRange::ALL).into_iter(), range(5, 9).into_iter());
+        assert_eq!(gaps.next(), range(0, 4));
+        assert_eq!(gaps.next(), range(10, u64::MAX));
+        assert_eq!(gaps.next(), None);
+        let mut none =
+            Difference::new(Some(PhysRange::ALL).into_iter(), Some(PhysRange::ALL).into_iter());
+        assert_eq!(none.next(), None);
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// arch/arm64/kernel/setup.c: memory is published with the ACPI tables cut out of System RAM.
+
+@@
+@@
+ #include <linux/efi.h>
++#include <linux/efi_acpi_tables.h>
+
+@request@
+symbol iomem_resource, kernel_data, standard_resources, num_standard_resources;
+@@
+ request_standard_resources(...)
+ {
+ ...
+ insert_resource(&iomem_resource, &kernel_data);
++
++standard_resources = arm64_request_memory_resources(&num_standard_resources);
++if (standard_resources)
++	return;
+ ...
+ }

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * ACPI Reclaim memory on arm64: reserved, published, and given back to a crash kernel.
+ * All of these are called during setup_arch(), on the boot CPU.
+ */
+#ifndef _LINUX_EFI_ACPI_TABLES_H
+#define _LINUX_EFI_ACPI_TABLES_H
+
+#include <linux/memblock.h>
+#include <linux/of_fdt.h>
+#include <linux/types.h>
+
+struct resource;
+
+#ifdef CONFIG_EFI_ACPI_TABLES
+/* Reserves the ACPI Reclaim memory of the EFI memory map. */
+void efi_acpi_tables_reserve(void);
+
+/* Applies linux,usable-memory-range to the memory of the EFI memory map. */
+void fdt_enforce_memory_region(void);
+
+/* Applies mem=. */
+void arm64_enforce_memory_limit(phys_addr_t limit);
+
+/*
+ * Publishes memory in /proc/iomem. Returns the resources and, in count, how many of them are not
+ * ACPI tables; NULL, and nothing was done, without ACPI tables.
+ */
+struct resource *arm64_request_memory_resources(int *count);
+
+/* Whether this boot is going to use ACPI, in arch/arm64/kernel/acpi.c. */
+bool acpi_boot_wanted(void);
+
+/* Whether efi_acpi_tables_reserve() reserves ACPI Reclaim memory. */
+static inline bool efi_acpi_tables_kept(void)
+{
+	return true;
+}
+#else
+static inline bool efi_acpi_tables_kept(void)
+{
+	return false;
+}
+
+static inline void efi_acpi_tables_reserve(void) { }
+
+static inline void fdt_enforce_memory_region(void)
+{
+	early_init_dt_check_for_usable_mem_range();
+}
+
+static inline void arm64_enforce_memory_limit(phys_addr_t limit)
+{
+	memblock_mem_limit_remove_map(limit);
+}
+
+static inline struct resource *arm64_request_memory_resources(int *count)
+{
+	return NULL;
+}
+#endif /* CONFIG_EFI_ACPI_TABLES */
+
+#endif /* _LINUX_EFI_ACPI_TABLES_H */

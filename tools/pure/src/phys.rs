@@ -1,0 +1,1 @@
+../../../rust/kernel/phys.rs

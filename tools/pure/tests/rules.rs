@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The rules of DESIGN, R1 to R8, as far as pure code decides them.
+//!
+//! R4 (any loader) and R8 (the dump) are about other programs: the boots show them.
+
+mod model;
+
+use kernel::{
+    arm64::{
+        cap_memory::{end_of_limit, remove_outside, Memory},
+        memory_resources::{memory_resources, Kind},
+        usable_memory::{range_of, usable, Fault, Limits, Plan},
+    },
+    efi::{AcpiReclaim, Attributes, Descriptor, MemoryType},
+    fdt::RegEntry,
+    phys::{Merged, PageSize, PhysAddr, PhysRange},
+};
+use model::*;
+use proptest::prelude::*;
+
+/// Limits that leave nothing out.
+fn no_limits() -> Limits {
+    Limits {
+        linear_map: 1 << 47,
+        linear_map_align: PageSize::new_checked(1 << 30).unwrap(),
+        regions: usize::MAX,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    /// What is reserved: all ACPI Reclaim memory, whether or not it can be mapped.
+    #[test]
+    fn r1_all_acpi_reclaim_memory_is_reserved(machine in machines()) {
+        let wanted = machine.set(&[Meaning::Acpi, Meaning::AcpiNoWriteBack]);
+        prop_assert_eq!(set_of(machine.reclaim().reserved()), wanted);
+    }
+
+    /// Pieces do not overlap, nothing is lost, nothing is in two kinds; NOMAP is as stock has it.
+    #[test]
+    fn r2_system_ram_and_acpi_tables_are_what_stock_shows_as_system_ram(machine in machines()) {
+        let memblock = machine.memblock();
+        let tables = machine.reclaim().tables();
+        let pieces: Vec<_> = memory_resources(&memblock, tables, machine.page_size()).collect();
+        let shown = |kind| {
+            set_of(pieces.iter().filter(|piece| piece.0 == kind).map(|piece| piece.1))
+        };
+        prop_assert_eq!(shown(Kind::AcpiTables), machine.acpi());
+        prop_assert_eq!(shown(Kind::SystemRam), machine.ram());
+        prop_assert_eq!(shown(Kind::Reserved), machine.nomap());
+
+        // On top level: no two entries may have a page in common.
+        let mut sorted = pieces.clone();
+        sorted.sort_by_key(|piece| piece.1.start());
+        prop_assert!(sorted.windows(2).all(|pair| pair[0].1.last() < pair[1].1.start()));
+        // Merged: two tables are never adjacent, unless a region of another kind is between them.
+        let acpi: Vec<_> = pieces.iter().filter(|piece| piece.0 == Kind::AcpiTables).collect();
+        prop_assert!(acpi.windows(2).all(|pair| !pair[0].1.touches(pair[1].1)));
+    }
+
+    /// Mapped = (U and RAM) or ACPI; NOMAP untouched; what can be allocated is within U. And R5:
+    /// without usable memory there is no plan, whatever the map.
+    #[test]
+    fn r3_r5_a_crash_kernel_maps_its_usable_memory_and_the_tables(
+        machine in machines(), property in properties(),
+    ) {
+        let memblock = machine.memblock();
+        let before = memblock.mapped_cells();
+        let ranges = property.iter().filter_map(|entry| range_of(*entry).ok());
+        let usable_cells: Vec<bool> = (0..before.len() as u64)
+            .map(|cell| {
+                let addr = BASE + cell * CELL;
+                property.iter().any(|entry| {
+                    let (start, size) = (entry.addr.unwrap(), entry.size.unwrap());
+                    (start..start + size).contains(&addr)
+                })
+            })
+            .collect();
+        let (acpi, ram) = (machine.acpi(), machine.ram());
+        let per_page = (PAGE / CELL) as usize;
+
+        let plan = Plan::new(&memblock, ranges, machine.reclaim().tables(), no_limits());
+        let given = (0..before.len()).any(|cell| {
+            usable_cells[cell] && ram[cell / per_page]
+        });
+        prop_assert_eq!(plan.is_some(), given);
+        let Some(plan) = plan else {
+            prop_assert_eq!(memblock.mapped_cells(), before);
+            return Ok(());
+        };
+
+        prop_assert_eq!(plan.left_out().next(), None);
+        plan.apply(&memblock);
+        let after = memblock.mapped_cells();
+        for cell in 0..after.len() {
+            let (acpi, ram) = (acpi[cell / per_page], ram[cell / per_page]);
+            prop_assert_eq!(after[cell], acpi || (ram && usable_cells[cell]), "cell {}", cell);
+            let allocatable = after[cell] && !acpi;
+            prop_assert!(!allocatable || usable_cells[cell], "cell {} was not given", cell);
+        }
+        prop_assert_eq!(memblock.set(true), machine.nomap());
+    }
+
+    /// mem= leaves as much memory as it says, and all of the tables that are there.
+    #[test]
+    fn r1_r3_a_memory_limit_keeps_the_tables(machine in machines(), limit in 1..PAGES as u64) {
+        let memblock = machine.memblock();
+        let tables = machine.reclaim().tables();
+        let all = without(&either(&machine.ram(), &machine.nomap()), &machine.set(&[Meaning::Acpi]));
+        let mut left = limit;
+        let below: Set = std::array::from_fn(|page| {
+            let within = left > 0;
+            left -= u64::from(all[page] && within);
+            within
+        });
+        let end = end_of_limit(&memblock, tables.clone(), limit * PAGE);
+        if let Some(end) = end {
+            let keep = PhysRange::ALL.below(end).into_iter().chain(tables);
+            remove_outside(&memblock, Merged::new(keep));
+        }
+        let wanted = either(&machine.acpi(), &both(&machine.ram(), &below));
+        prop_assert_eq!(memblock.set(false), wanted);
+        prop_assert_eq!(memblock.set(true), machine.nomap());
+    }
+
+    /// Any 64-bit numbers: no panic, and what comes out is whole pages, merged and sorted.
+    #[test]
+    fn r7_any_descriptors_make_sorted_whole_pages(
+        map in prop::collection::vec((0..16u32, any::<u64>(), any::<u64>(), any::<u64>()), 0..30),
+        shrink in 0..40u32, shift in prop::sample::select(vec![12, 14, 16]),
+    ) {
+        let descriptors = map.iter().map(|&(memory_type, start, pages, attributes)| Descriptor {
+            // Half of them ACPI Reclaim.
+            memory_type: MemoryType::new(if memory_type < 8 { 9 } else { memory_type }),
+            start: PhysAddr::new(start),
+            pages: pages >> shrink,
+            attributes: Attributes::new(attributes),
+        });
+        let page = PageSize::new_checked(1 << shift).unwrap();
+        let found: Vec<_> = AcpiReclaim::new(descriptors, page, true).tables().collect();
+        for pair in found.windows(2) {
+            prop_assert!(!pair[0].touches(pair[1]) && pair[0].last() < pair[1].start());
+        }
+        prop_assert!(found.iter().all(|range| range.to_whole_pages(page) == *range));
+    }
+}
+
+fn property_of(entries: &[(u64, u64)]) -> Vec<RegEntry> {
+    entries.iter().map(|&(addr, size)| RegEntry { addr: Some(addr), size: Some(size) }).collect()
+}
+
+/// RAM with tables in its middle, then memory of the runtime services.
+fn small_machine() -> Machine {
+    let entry = |meaning, first, end| Entry { meaning, first, end };
+    Machine {
+        map: vec![
+            entry(Meaning::Ram, 0, 20),
+            entry(Meaning::Acpi, 20, 22),
+            entry(Meaning::Ram, 22, 40),
+            entry(Meaning::Runtime, 40, 42),
+        ],
+        native: 1,
+    }
+}
+
+#[test]
+fn r5_each_useless_entry_is_named() {
+    let machine = small_machine();
+    let memblock = machine.memblock();
+    let page = |page: u64| BASE + page * PAGE;
+    let cases = [
+        ((page(0), 0), Err(Fault::Empty)),
+        ((u64::MAX, 2), Err(Fault::BeyondAddressSpace)),
+        ((u64::MAX - PAGE, u64::MAX), Err(Fault::BeyondAddressSpace)),
+        ((0, PAGE), Err(Fault::NoMemory)),
+        // Only tables, only memory without mapping, and both.
+        ((page(20), 2 * PAGE), Err(Fault::NoMemory)),
+        ((page(40), 2 * PAGE), Err(Fault::NoMemory)),
+        ((page(42), PAGE), Err(Fault::NoMemory)),
+        // One byte of memory next to the tables.
+        ((page(20) - 1, 2 * PAGE), Ok(())),
+        ((page(0), u64::MAX - page(0)), Ok(())),
+    ];
+    for ((addr, size), wanted) in cases {
+        let entry = property_of(&[(addr, size)])[0];
+        let got = usable(&memblock, machine.reclaim().tables(), entry);
+        assert_eq!(got.map(|_| ()), wanted, "address {addr:#x}, size {size:#x}");
+    }
+    let wide = RegEntry { addr: None, size: Some(1) };
+    assert_eq!(range_of(wide), Err(Fault::BeyondAddressSpace));
+}
+
+#[test]
+fn r5_without_usable_memory_nothing_is_changed() {
+    let machine = small_machine();
+    for property in
+        [&[][..], &[(BASE, 0)], &[(u64::MAX, 2), (0, PAGE)], &[(BASE + 40 * PAGE, PAGE)]]
+    {
+        let memblock = machine.memblock();
+        let before = memblock.mapped_cells();
+        let property = property_of(property);
+        let ranges = property.iter().filter_map(|entry| range_of(*entry).ok());
+        assert!(Plan::new(&memblock, ranges, machine.reclaim().tables(), no_limits()).is_none());
+        assert_eq!(memblock.mapped_cells(), before);
+    }
+}
+
+/// A memblock of a few regions at any address.
+struct Regions(Vec<(u64, u64, bool)>);
+
+impl Memory for Regions {
+    fn regions(&self) -> impl Iterator<Item = kernel::arm64::cap_memory::Region> + Clone {
+        self.0.iter().map(|&(start, size, nomap)| kernel::arm64::cap_memory::Region {
+            range: range(start, size),
+            nomap,
+        })
+    }
+
+    fn remove(&self, _range: PhysRange) {
+        unreachable!("a decision changes nothing");
+    }
+}
+
+fn range(start: u64, size: u64) -> PhysRange {
+    PhysRange::from_start_size(PhysAddr::new(start), size).unwrap()
+}
+
+const GIB: u64 = 1 << 30;
+const MIB: u64 = 1 << 20;
+
+/// Which of `tables` a crash kernel with the memory `own` gets back.
+fn given_back(
+    own: (u64, u64),
+    nomap: Option<(u64, u64)>,
+    tables: &[u64],
+    limits: Limits,
+) -> Vec<u64> {
+    let mut regions = vec![(own.0, own.1, false)];
+    regions.extend(nomap.map(|(start, size)| (start, size, true)));
+    regions.extend(tables.iter().map(|table| (*table, MIB, false)));
+    regions.sort();
+    let tables = tables.iter().map(|table| range(*table, MIB));
+    let usable = [range(own.0, own.1)];
+    let plan = Plan::new(&Regions(regions), usable.into_iter(), tables.clone(), limits).unwrap();
+    let back: Vec<_> = plan.given_back().map(|table| table.start().as_u64()).collect();
+    let out: Vec<_> = plan.left_out().map(|table| table.start().as_u64()).collect();
+    let mut all = [back.clone(), out].concat();
+    all.sort();
+    assert_eq!(all, tables.map(|table| table.start().as_u64()).collect::<Vec<_>>());
+    back
+}
+
+/// The linear map of `bits` of virtual addresses is half of them.
+fn linear_map(bits: u32) -> Limits {
+    Limits { linear_map: 1 << (bits - 1), ..no_limits() }
+}
+
+#[test]
+fn r6_tables_that_do_not_fit_into_the_linear_map_are_left_out() {
+    // HAZARDS 3: 512 MiB of crash memory at 600 GiB, a table at 2 GiB. The zones are those of the
+    // upper memory, so the table is above 4 GiB here to have one reason alone.
+    let own = (600 * GIB, GIB / 2);
+    for (bits, fits) in [(36, false), (39, false), (42, true), (47, true), (48, true), (52, true)] {
+        let back = given_back(own, None, &[5 * GIB], linear_map(bits));
+        assert_eq!(back, if fits { vec![5 * GIB] } else { vec![] }, "{bits} bits");
+    }
+    // Above, between and below.
+    let own = (100 * GIB, GIB);
+    let tables = [5 * GIB, 90 * GIB, 100 * GIB + GIB, 300 * GIB, 500 * GIB];
+    assert_eq!(given_back(own, None, &tables, linear_map(39)), tables[..3]);
+    assert_eq!(given_back(own, None, &tables[3..], linear_map(39)), tables[3..4]);
+    assert_eq!(given_back(own, None, &tables, linear_map(41)), tables);
+}
+
+#[test]
+fn r6_the_base_of_the_linear_map_is_rounded_down() {
+    let own = (64 * GIB, GIB);
+    let limits = |size| Limits { linear_map: size, ..no_limits() };
+    let table = 60 * GIB + GIB / 2;
+    // From 60 GiB, where the base is rounded down to, to the end of 64 GiB: 5 GiB.
+    assert_eq!(given_back(own, None, &[table], limits(5 * GIB)), [table]);
+    assert!(given_back(own, None, &[table], limits(5 * GIB - 1)).is_empty());
+}
+
+#[test]
+fn r6_what_lies_within_the_kernels_own_span_is_always_given_back() {
+    // NOMAP memory at 64 MiB spans more than the linear map already: stock has the same.
+    let back = given_back((600 * GIB, GIB), Some((64 * MIB, MIB)), &[2 * GIB], linear_map(39));
+    assert_eq!(back, [2 * GIB]);
+}
+
+#[test]
+fn r6_tables_do_not_move_memory_across_the_dma_limit() {
+    let low = (GIB, GIB / 2);
+    assert!(given_back(low, None, &[4 * GIB], no_limits()).is_empty());
+    assert_eq!(given_back(low, None, &[4 * GIB - MIB], no_limits()), [4 * GIB - MIB]);
+    let high = (8 * GIB, GIB);
+    assert!(given_back(high, None, &[3 * GIB], no_limits()).is_empty());
+    assert_eq!(given_back(high, None, &[4 * GIB], no_limits()), [4 * GIB]);
+    // With memory on both sides nothing moves.
+    assert_eq!(given_back(high, Some((MIB, MIB)), &[3 * GIB], no_limits()), [3 * GIB]);
+}
+
+#[test]
+fn r6_memblock_is_given_no_more_regions_than_it_has_room_for() {
+    let tables: Vec<_> = (0..10).map(|index| GIB + index * 2 * MIB).collect();
+    let limits = |regions| Limits { regions, ..no_limits() };
+    assert_eq!(given_back((2 * GIB, GIB), None, &tables, limits(3)), tables[..3]);
+    assert_eq!(given_back((2 * GIB, GIB), None, &tables, limits(10)), tables);
+    assert!(given_back((2 * GIB, GIB), None, &tables, limits(0)).is_empty());
+}
+
+#[test]
+fn r6_without_tables_memory_is_published_as_stock_publishes_it() {
+    let machine = Machine {
+        map: vec![
+            Entry { meaning: Meaning::Ram, first: 0, end: 20 },
+            Entry { meaning: Meaning::Runtime, first: 20, end: 22 },
+        ],
+        native: 1,
+    };
+    let memblock = machine.memblock();
+    let tables = machine.reclaim().tables();
+    assert_eq!(tables.clone().next(), None);
+    let shown: Vec<_> = memory_resources(&memblock, tables, machine.page_size()).collect();
+    assert_eq!(shown, [(Kind::SystemRam, pages(0, 20)), (Kind::Reserved, pages(20, 22))]);
+}
+
+#[test]
+fn r7_thousands_of_ranges_are_found_one_by_one() {
+    let map = (0..4000u64).rev().map(|index| Descriptor {
+        memory_type: MemoryType::ACPI_RECLAIM,
+        start: PhysAddr::new(index * 3 * PAGE),
+        pages: 1,
+        attributes: Attributes::WRITE_BACK,
+    });
+    let page = PageSize::new_checked(PAGE).unwrap();
+    let found = AcpiReclaim::new(map, page, false).tables();
+    assert_eq!(found.count(), 4000);
+}

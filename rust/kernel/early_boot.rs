@@ -46,6 +46,20 @@ impl EarlyBoot {
         unsafe { bindings::acpi_boot_wanted() }
     }
 
+    /// The size of the linear map in bytes, at most: what can be mapped in it has to lie within a
+    /// span of that size.
+    ///
+    /// Valid before and after the linear map is there.
+    ///
+    /// C function: `arm64_memblock_init()` works it out in the same way, and takes one bit less
+    /// than 52 for KVM without VHE.
+    #[inline]
+    pub fn linear_map_size(&self) -> u64 {
+        // SAFETY: It reads what the boot CPU found out about itself before `setup_arch()`.
+        let size = unsafe { bindings::arm64_linear_region_size() };
+        size.min(1 << 51)
+    }
+
     /// Stops the kernel for good: prints `why` as a panic does.
     ///
     /// What `panic=` asks for comes after that, as far as it can be done at this time.
@@ -54,10 +68,6 @@ impl EarlyBoot {
     #[inline]
     pub fn stop(&self, why: &CStr) -> ! {
         // SAFETY: The format string takes one argument, a NUL-terminated string, and gets it.
-        unsafe { bindings::panic(c"%s\n".as_char_ptr(), why.as_char_ptr()) };
-        // `panic()` does not return, which `bindgen` does not know.
-        loop {
-            core::hint::spin_loop();
-        }
+        unsafe { bindings::panic(c"%s\n".as_char_ptr(), why.as_char_ptr()) }
     }
 }

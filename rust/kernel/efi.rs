@@ -58,11 +58,12 @@ impl<'boot> MemoryMap<'boot> {
     pub fn of_boot(_boot: &'boot EarlyBoot) -> Option<Self> {
         // SAFETY: `efi` is a static of C; nothing writes to it while `setup_arch()` runs but the
         // functions that `setup_arch()` calls, and this is one of them.
-        let (memmap, flags) = unsafe { (addr_of!(bindings::efi.memmap).read(), bindings::efi.flags) };
+        let (memmap, flags) =
+            unsafe { (addr_of!(bindings::efi.memmap).read(), bindings::efi.flags) };
         if flags & (1 << bindings::EFI_MEMMAP) == 0 || memmap.map.is_null() {
             return None;
         }
-        let stride = usize::try_from(memmap.desc_size).ok()?;
+        let stride = memmap.desc_size;
         if stride < size_of::<bindings::efi_memory_desc_t>() {
             pr_warn!("EFI memory descriptors of {stride} bytes are too small, map not used\n");
             return None;

@@ -64,7 +64,6 @@ pub fn chosen_property<'boot>(_boot: &'boot EarlyBoot, name: &CStr) -> Option<&'
 #[inline]
 pub fn root_cells(_boot: &EarlyBoot) -> Option<Cells> {
     // SAFETY: Statics of C in init memory, set by `early_init_dt_scan_root()` before `efi_init()`.
-    let (addr, size) =
-        unsafe { (bindings::dt_root_addr_cells, bindings::dt_root_size_cells) };
+    let (addr, size) = unsafe { (bindings::dt_root_addr_cells, bindings::dt_root_size_cells) };
     Cells::new_checked(usize::try_from(addr).ok()?, usize::try_from(size).ok()?)
 }

@@ -18,7 +18,10 @@ use crate::{
         PhysRange, //
     }, //
 };
-use core::ptr::addr_of;
+use core::{
+    marker::PhantomData,
+    ptr::addr_of, //
+};
 
 /// A region of memblock.memory.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +34,13 @@ pub struct Region {
 
 /// memblock while it can be changed.
 #[derive(Clone, Copy)]
-pub struct Memblock<'boot>(&'boot EarlyBoot);
+pub struct Memblock<'boot>(PhantomData<&'boot EarlyBoot>);
 
 impl<'boot> Memblock<'boot> {
     /// Gives access to memblock during early boot.
     #[inline]
-    pub fn of_boot(boot: &'boot EarlyBoot) -> Self {
-        Self(boot)
+    pub fn of_boot(_boot: &'boot EarlyBoot) -> Self {
+        Self(PhantomData)
     }
 
     /// The regions of memblock.memory: sorted, no two of them overlap.
@@ -53,7 +56,7 @@ impl<'boot> Memblock<'boot> {
         // SAFETY: `memblock` is a static of C. By the invariant of `EarlyBoot` nothing else runs,
         // so nothing changes it now.
         let memory = unsafe { addr_of!(bindings::memblock.memory).read() };
-        if index >= usize::try_from(memory.cnt).ok()? {
+        if index >= memory.cnt {
             return None;
         }
         // SAFETY: `regions` has `cnt` entries, and `index` is below that.
@@ -72,8 +75,7 @@ impl<'boot> Memblock<'boot> {
     #[inline]
     pub fn region_slots(self) -> usize {
         // SAFETY: As in `region()`.
-        let max = unsafe { addr_of!(bindings::memblock.memory.max).read() };
-        usize::try_from(max).unwrap_or(usize::MAX)
+        unsafe { addr_of!(bindings::memblock.memory.max).read() }
     }
 
     /// Takes `range` out of memblock.memory.
@@ -94,5 +96,14 @@ impl<'boot> Memblock<'boot> {
     pub fn reserve(self, range: PhysRange) -> Result {
         // SAFETY: As in `remove()`.
         to_result(unsafe { bindings::memblock_reserve(range.start().as_u64(), range.size()) })
+    }
+
+    /// Leaves `limit` bytes of mapped memory, as `mem=` asks for, and truncates the reservations.
+    ///
+    /// C function: `memblock_mem_limit_remove_map()`.
+    #[inline]
+    pub fn remove_above_limit(self, limit: u64) {
+        // SAFETY: As in `remove()`.
+        unsafe { bindings::memblock_mem_limit_remove_map(limit) };
     }
 }

@@ -19,7 +19,7 @@ pub use ranges::{
     Merged, //
 };
 
-use core::fmt;
+use crate::fmt;
 
 /// A physical address, in bytes.
 ///
@@ -143,7 +143,10 @@ pub struct PhysRange {
 impl PhysRange {
     /// The whole address space.
     // INVARIANT: `MIN` is not above `MAX`.
-    pub const ALL: Self = Self { start: PhysAddr::MIN, last: PhysAddr::MAX };
+    pub const ALL: Self = Self {
+        start: PhysAddr::MIN,
+        last: PhysAddr::MAX,
+    };
 
     /// The range from `start` to `last`, both inclusive; [`None`] if `last` lies below `start`.
     #[inline]
@@ -216,7 +219,10 @@ impl PhysRange {
     pub fn hull(self, other: Self) -> Self {
         // INVARIANT: The lower of the starts is not above the higher of the ends, because neither
         // start is above the end of its own range.
-        Self { start: self.start.min(other.start), last: self.last.max(other.last) }
+        Self {
+            start: self.start.min(other.start),
+            last: self.last.max(other.last),
+        }
     }
 
     /// The bytes that both have; [`None`] if they do not overlap.
@@ -253,7 +259,10 @@ impl PhysRange {
     pub const fn to_whole_pages(self, page: PageSize) -> Self {
         let mask = page.offset_mask();
         // INVARIANT: `start` can only fall and `last` can only rise.
-        Self { start: PhysAddr(self.start.0 & !mask), last: PhysAddr(self.last.0 | mask) }
+        Self {
+            start: PhysAddr(self.start.0 & !mask),
+            last: PhysAddr(self.last.0 | mask),
+        }
     }
 
     /// The whole pages that lie within this range; [`None`] if there is none.
@@ -312,7 +321,10 @@ mod tests {
         assert_eq!(all.below(PhysAddr::MIN), None);
         assert_eq!(all.above(PhysAddr::MAX), None);
         assert_eq!(all.below(PhysAddr::new(1)), range(0, 0));
-        assert_eq!(range(5, 9).and_then(|r| r.above(PhysAddr::new(3))), range(5, 9));
+        assert_eq!(
+            range(5, 9).and_then(|r| r.above(PhysAddr::new(3))),
+            range(5, 9)
+        );
         assert_eq!(range(5, 9).and_then(|r| r.above(PhysAddr::new(9))), None);
         assert_eq!(range(5, 9).and_then(|r| r.below(PhysAddr::new(5))), None);
     }
@@ -324,8 +336,14 @@ mod tests {
             return;
         };
         let top = u64::MAX - 0xfff;
-        assert_eq!(range(u64::MAX, u64::MAX).map(|r| r.to_whole_pages(page)), range(top, u64::MAX));
-        assert_eq!(range(top + 1, u64::MAX).and_then(|r| r.whole_pages_within(page)), None);
+        assert_eq!(
+            range(u64::MAX, u64::MAX).map(|r| r.to_whole_pages(page)),
+            range(top, u64::MAX)
+        );
+        assert_eq!(
+            range(top + 1, u64::MAX).and_then(|r| r.whole_pages_within(page)),
+            None
+        );
         assert_eq!(
             range(top, u64::MAX).and_then(|r| r.whole_pages_within(page)),
             range(top, u64::MAX)
@@ -334,6 +352,9 @@ mod tests {
             range(0x1001, 0x2fff).and_then(|r| r.whole_pages_within(page)),
             range(0x2000, 0x2fff)
         );
-        assert_eq!(range(0x1001, 0x2ffe).and_then(|r| r.whole_pages_within(page)), None);
+        assert_eq!(
+            range(0x1001, 0x2ffe).and_then(|r| r.whole_pages_within(page)),
+            None
+        );
     }
 }

@@ -5,17 +5,17 @@
 //! This file talks to C. What is to be done is decided in the files beside it, which know nothing
 //! of C and are tested on the host.
 
-mod cap_memory;
-mod memory_resources;
-mod usable_memory;
+pub mod cap_memory;
+pub mod memory_resources;
+pub mod usable_memory;
 
 use cap_memory::{
+    enforce_limit,
     Memory,
     Region, //
 };
 use core::iter;
 use kernel::{
-    bindings,
     early_boot::EarlyBoot,
     efi::{
         has_acpi_root_pointer,
@@ -30,6 +30,7 @@ use kernel::{
     memblock::{
         resources::{
             Description,
+            RawResource,
             Resources, //
         },
         Memblock, //
@@ -120,15 +121,11 @@ pub unsafe extern "C" fn fdt_enforce_memory_region() {
     match tables(&boot) {
         Some(tables) => confine(&boot, property, tables),
         None => confine(&boot, property, iter::empty()),
-    }
+    };
 }
 
 #[inline(always)]
-fn confine(
-    boot: &EarlyBoot,
-    property: &[u8],
-    tables: impl Iterator<Item = PhysRange> + Clone,
-) {
+fn confine(boot: &EarlyBoot, property: &[u8], tables: impl Iterator<Item = PhysRange> + Clone) {
     let memblock = Memblock::of_boot(boot);
     let Some(cells) = root_cells(boot) else {
         boot.stop(c"linux,usable-memory-range cannot be decoded: #address-cells or #size-cells of the root node is out of range; not touching the crashed kernel's memory");
@@ -161,8 +158,7 @@ fn confine(
 
     let usable = reg.entries().filter_map(|entry| range_of(entry).ok());
     let limits = Limits {
-        // SAFETY: It reads what the boot CPU found out about itself before `setup_arch()`.
-        linear_map: unsafe { bindings::arm64_linear_region_size() },
+        linear_map: boot.linear_map_size(),
         linear_map_align: LINEAR_MAP_ALIGN,
         regions: memblock
             .region_slots()
@@ -191,24 +187,14 @@ fn confine(
 /// Called by `arm64_memblock_init()`.
 #[export]
 #[link_section = ".init.text"]
-pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: bindings::phys_addr_t) {
+pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: u64) {
     // SAFETY: `setup_arch()` calls `arm64_memblock_init()`, which calls this function.
     let boot = unsafe { EarlyBoot::new() };
-    let Some(tables) = tables(&boot) else {
-        // SAFETY: An `__init` function, called at the place that it was written for.
-        unsafe { bindings::memblock_mem_limit_remove_map(limit) };
-        return;
-    };
-
     let memblock = Memblock::of_boot(&boot);
-    if limit == 0 {
-        return;
-    }
-    let Some(end) = cap_memory::end_of_limit(&memblock, tables.clone(), limit) else {
-        return;
+    match tables(&boot) {
+        Some(tables) => enforce_limit(&memblock, tables, limit),
+        None => memblock.remove_above_limit(limit),
     };
-    let below = PhysRange::ALL.below(end);
-    cap_memory::remove_outside(&memblock, Merged::new(below.into_iter().chain(tables)));
 }
 
 /// Publishes memory in `/proc/iomem`, with the ACPI tables cut out of System RAM.
@@ -228,7 +214,7 @@ pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: bindings::phys_addr_t
 /// Called by `request_standard_resources()`, with a pointer to a number that it may write.
 #[export]
 #[link_section = ".init.text"]
-pub unsafe extern "C" fn arm64_request_memory_resources(count: *mut c_int) -> *mut bindings::resource {
+pub unsafe extern "C" fn arm64_request_memory_resources(count: *mut c_int) -> *mut RawResource {
     // SAFETY: `setup_arch()` calls `request_standard_resources()`, which calls this function.
     let boot = unsafe { EarlyBoot::new() };
     let memblock = Memblock::of_boot(&boot);

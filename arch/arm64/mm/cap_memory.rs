@@ -9,6 +9,7 @@
 
 use kernel::phys::{
     Difference,
+    Merged,
     PhysAddr,
     PhysRange, //
 };
@@ -34,7 +35,10 @@ pub trait Memory {
 /// The regions that are in the linear map, or will be.
 #[inline]
 pub fn mapped(memory: &impl Memory) -> impl Iterator<Item = PhysRange> + Clone + '_ {
-    memory.regions().filter(|region| !region.nomap).map(|region| region.range)
+    memory
+        .regions()
+        .filter(|region| !region.nomap)
+        .map(|region| region.range)
 }
 
 /// Removes all mapped memory that is not in `keep`, which is sorted and without overlaps.
@@ -60,22 +64,34 @@ fn first_mapped(memory: &impl Memory, range: PhysRange) -> Option<PhysRange> {
     mapped(memory).find_map(|mapped| mapped.intersection(range))
 }
 
-/// Where memory ends if there is to be `limit` bytes of it, `tables` not counted.
+/// Leaves `limit` bytes of memory, the lowest, and all of `tables`; a limit of zero is none.
 ///
-/// Returns the first address behind it, or [`None`] if there is no more than that.
+/// `tables` are sorted and without overlaps.
 ///
-/// C function: `__find_max_addr()` in `mm/memblock.c`. That one counts all memory; but ACPI tables
-/// stay in any case, so they must not use up what the user asked for.
+/// C function: `memblock_mem_limit_remove_map()` in `mm/memblock.c`. That one counts all memory; but
+/// tables stay in any case, so they must not use up what the user asked for.
 #[inline]
-pub fn end_of_limit(
+pub fn enforce_limit(
     memory: &impl Memory,
-    tables: impl Iterator<Item = PhysRange>,
+    tables: impl Iterator<Item = PhysRange> + Clone,
     limit: u64,
-) -> Option<PhysAddr> {
+) {
+    if limit == 0 {
+        return;
+    }
+    let all = memory.regions().map(|region| region.range);
+    if let Some(end) = end_of_limit(Difference::new(all, tables.clone()), limit) {
+        let below = PhysRange::ALL.below(end).into_iter();
+        remove_outside(memory, Merged::new(below.chain(tables)));
+    }
+}
+
+/// The first address behind the lowest `limit` bytes of `memory`, which is sorted; [`None`] if
+/// there is less.
+#[inline]
+fn end_of_limit(mut memory: impl Iterator<Item = PhysRange>, limit: u64) -> Option<PhysAddr> {
     let mut left = limit;
-    Difference::new(memory.regions().map(|region| region.range), tables).find_map(|part| match left
-        .checked_sub(part.size())
-    {
+    memory.find_map(|part| match left.checked_sub(part.size()) {
         Some(rest) if rest > 0 => {
             left = rest;
             None

@@ -12,9 +12,9 @@ use super::cap_memory::{
     remove_outside,
     Memory, //
 };
-use core::fmt;
 use kernel::{
     fdt::RegEntry,
+    fmt,
     phys::{
         Difference,
         Merged,
@@ -125,7 +125,10 @@ where
     #[inline]
     pub fn given_back(&self) -> impl Iterator<Item = PhysRange> + Clone {
         let window = self.window;
-        self.tables.clone().filter(move |table| window.contains(*table)).take(self.regions)
+        self.tables
+            .clone()
+            .filter(move |table| window.contains(*table))
+            .take(self.regions)
     }
 
     /// The ACPI tables that do not stay in memory, sorted.
@@ -152,8 +155,11 @@ fn own_memory(
     tables: impl Iterator<Item = PhysRange>,
 ) -> Option<PhysRange> {
     let usable = Merged::new(usable);
-    let within = mapped(memory)
-        .flat_map(|mapped| usable.clone().filter_map(move |range| mapped.intersection(range)));
+    let within = mapped(memory).flat_map(|mapped| {
+        usable
+            .clone()
+            .filter_map(move |range| mapped.intersection(range))
+    });
     let own = Difference::new(within, tables).reduce(PhysRange::hull)?;
     let nomap = memory.regions().filter(|region| region.nomap);
     Some(nomap.fold(own, |span, region| span.hull(region.range)))

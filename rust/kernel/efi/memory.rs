@@ -70,7 +70,11 @@ impl Attributes {
     /// C function: `is_memory()` in `drivers/firmware/efi/efi-init.c`.
     #[inline]
     const fn is_memory(self) -> bool {
-        self.has(Self::WRITE_BACK.and(Self::WRITE_THROUGH).and(Self::WRITE_COMBINE))
+        self.has(
+            Self::WRITE_BACK
+                .and(Self::WRITE_THROUGH)
+                .and(Self::WRITE_COMBINE),
+        )
     }
 }
 
@@ -111,7 +115,11 @@ impl<I: Iterator<Item = Descriptor> + Clone> AcpiReclaim<I> {
     /// Looks for ACPI Reclaim memory in `descriptors`.
     #[inline]
     pub fn new(descriptors: I, page: PageSize, soft_reserve: bool) -> Self {
-        Self { descriptors, page, soft_reserve }
+        Self {
+            descriptors,
+            page,
+            soft_reserve,
+        }
     }
 
     /// What the kernel reserves: all of it that is memory.
@@ -136,7 +144,11 @@ impl<I: Iterator<Item = Descriptor> + Clone> AcpiReclaim<I> {
         self,
         wanted: fn(Attributes) -> bool,
     ) -> Merged<impl Iterator<Item = PhysRange> + Clone> {
-        let Self { descriptors, page, soft_reserve } = self;
+        let Self {
+            descriptors,
+            page,
+            soft_reserve,
+        } = self;
         Merged::new(
             descriptors
                 .filter(move |descriptor| {
@@ -195,9 +207,16 @@ mod tests {
     // Expect to find ranges in any order, next to each other or not, and nothing else.
     #[test]
     fn finds_acpi_reclaim_memory_merged_and_sorted() {
-        let conventional = Descriptor { memory_type: MemoryType::new(7), ..reclaim(0x9000, 1, WB) };
-        let map =
-            [reclaim(0x8000, 1, WB), conventional, reclaim(0x3000, 1, WB), reclaim(0x2000, 1, WB)];
+        let conventional = Descriptor {
+            memory_type: MemoryType::new(7),
+            ..reclaim(0x9000, 1, WB)
+        };
+        let map = [
+            reclaim(0x8000, 1, WB),
+            conventional,
+            reclaim(0x3000, 1, WB),
+            reclaim(0x2000, 1, WB),
+        ];
         assert_eq!(
             find(&map, 0x1000, false),
             Some([range(0x2000, 0x3fff), range(0x8000, 0x8fff), None])
@@ -209,7 +228,10 @@ mod tests {
     #[test]
     fn ranges_are_whole_native_pages() {
         let map = [reclaim(0x1_f000, 1, WB), reclaim(0x1_1000, 1, WB)];
-        assert_eq!(find(&map, 0x1_0000, false), Some([range(0x1_0000, 0x1_ffff), None, None]));
+        assert_eq!(
+            find(&map, 0x1_0000, false),
+            Some([range(0x1_0000, 0x1_ffff), None, None])
+        );
         assert_eq!(
             find(&map, 0x4000, false),
             Some([range(0x1_0000, 0x1_3fff), range(0x1_c000, 0x1_ffff), None])
@@ -226,7 +248,10 @@ mod tests {
             // No memory: registers.
             reclaim(0x7000, 1, Attributes::new(1)),
         ];
-        assert_eq!(find(&map, 0x1000, false), Some([range(0x5000, 0x5fff), None, None]));
+        assert_eq!(
+            find(&map, 0x1000, false),
+            Some([range(0x5000, 0x5fff), None, None])
+        );
         let page = PageSize::new_checked(0x1000);
         let reserved = |page| AcpiReclaim::new(map.iter().copied(), page, false).reserved();
         assert_eq!(page.map(|page| reserved(page).count()), Some(3));
@@ -236,6 +261,9 @@ mod tests {
     fn specific_purpose_memory_is_left_alone_if_it_is_soft_reserved() {
         let map = [reclaim(0x1000, 1, WB.and(Attributes::SPECIFIC_PURPOSE))];
         assert_eq!(find(&map, 0x1000, true), Some([None, None, None]));
-        assert_eq!(find(&map, 0x1000, false), Some([range(0x1000, 0x1fff), None, None]));
+        assert_eq!(
+            find(&map, 0x1000, false),
+            Some([range(0x1000, 0x1fff), None, None])
+        );
     }
 }

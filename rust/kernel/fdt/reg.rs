@@ -83,7 +83,10 @@ impl<'a> Reg<'a> {
         let Self { bytes, cells } = self;
         bytes.chunks_exact(cells.entry_size()).map(move |entry| {
             let mut words = entry.chunks_exact(size_of::<u32>());
-            RegEntry { addr: number(words.by_ref().take(cells.addr)), size: number(words) }
+            RegEntry {
+                addr: number(words.by_ref().take(cells.addr)),
+                size: number(words),
+            }
         })
     }
 
@@ -109,7 +112,10 @@ mod tests {
     use super::*;
 
     fn entry(addr: u64, size: u64) -> Option<RegEntry> {
-        Some(RegEntry { addr: Some(addr), size: Some(size) })
+        Some(RegEntry {
+            addr: Some(addr),
+            size: Some(size),
+        })
     }
 
     #[test]
@@ -119,12 +125,17 @@ mod tests {
         assert!(Cells::new_checked(9, usize::MAX).is_none());
         assert!(Cells::new_checked(1, usize::MAX).is_none());
         assert!(Cells::new_checked(4, 5).is_none());
-        assert_eq!(Cells::new_checked(4, 4).map(|cells| cells.entry_size()), Some(32));
+        assert_eq!(
+            Cells::new_checked(4, 4).map(|cells| cells.entry_size()),
+            Some(32)
+        );
     }
 
     #[test]
     fn two_cells_are_one_number_of_64_bits() {
-        let bytes = [0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0, 0, 0, 1, 0, 0, 0, 2];
+        let bytes = [
+            0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0, 0, 0, 1, 0, 0, 0, 2,
+        ];
         let reg = Cells::new_checked(2, 2).map(|cells| Reg::new(&bytes, cells));
         assert_eq!(
             reg.and_then(|reg| reg.entries().next()),
@@ -156,7 +167,13 @@ mod tests {
             Reg::new(bytes, cells).entries().next()
         };
         let high = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
-        assert_eq!(read(&high, 3, 1), Some(RegEntry { addr: None, size: Some(5) }));
+        assert_eq!(
+            read(&high, 3, 1),
+            Some(RegEntry {
+                addr: None,
+                size: Some(5)
+            })
+        );
         assert_eq!(read(&high, 1, 3), entry(1, 5));
         let top = [0, 0, 0, 0, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
         assert_eq!(read(&top, 3, 1), entry(0xff << 56, 5));

@@ -7,6 +7,7 @@
 use super::Memblock;
 use crate::{
     bindings,
+    error::to_result,
     phys::PhysRange,
     prelude::*, //
 };
@@ -14,6 +15,9 @@ use core::ptr::{
     addr_of_mut,
     NonNull, //
 };
+
+/// A resource as C has it.
+pub type RawResource = bindings::resource;
 
 /// What a resource says of its memory.
 #[derive(Clone, Copy)]
@@ -29,7 +33,7 @@ pub enum Description {
 
 impl Description {
     #[inline]
-    fn fill(self, range: PhysRange) -> bindings::resource {
+    fn fill(self, range: PhysRange) -> RawResource {
         let (name, flags, desc) = match self {
             Self::SystemRam => (
                 c"System RAM",
@@ -49,12 +53,12 @@ impl Description {
                 bindings::IORES_DESC_ACPI_TABLES,
             ),
         };
-        bindings::resource {
+        RawResource {
             name: name.as_char_ptr(),
             start: range.start().as_u64(),
             end: range.last().as_u64(),
-            flags: flags.into(),
-            desc: desc.into(),
+            flags: flags as c_ulong, // CAST: `c_ulong` has at least 32 bits.
+            desc: desc as c_ulong,   // CAST: As above.
             ..Default::default()
         }
     }
@@ -67,7 +71,7 @@ impl Description {
 /// `first` points to `room` zeroed resources that nothing else refers to but `iomem_resource`, to
 /// those of them that were inserted.
 pub struct Resources {
-    first: NonNull<bindings::resource>,
+    first: NonNull<RawResource>,
     room: usize,
     filled: usize,
 }
@@ -81,15 +85,15 @@ impl Resources {
     /// C function: `memblock_alloc_or_panic()`.
     #[inline]
     pub fn new(_memblock: Memblock<'_>, room: usize) -> Option<Self> {
-        let size = room.checked_mul(size_of::<bindings::resource>())?;
+        let size = room.checked_mul(size_of::<RawResource>())?;
         if size == 0 {
             return None;
         }
         // SAFETY: `EarlyBoot`, which `Memblock` has, shows that memblock may be used.
         let memory = unsafe {
             bindings::__memblock_alloc_or_panic(
-                size as u64, // CAST: `usize` has at most 64 bits.
-                align_of::<bindings::resource>() as u64, // CAST: As above.
+                size as u64,                      // CAST: `usize` has at most 64 bits.
+                align_of::<RawResource>() as u64, // CAST: As above.
                 c"Resources::new".as_char_ptr(),
             )
         };
@@ -129,7 +133,7 @@ impl Resources {
 
     /// Leaves the resources to C, for good.
     #[inline]
-    pub fn into_raw(self) -> *mut bindings::resource {
+    pub fn into_raw(self) -> *mut RawResource {
         self.first.as_ptr()
     }
 }

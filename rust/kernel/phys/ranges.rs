@@ -35,7 +35,10 @@ impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
     /// The union of `ranges`, which must be the same each time that they are walked.
     #[inline]
     pub fn new(ranges: I) -> Self {
-        Self { ranges, from: Some(PhysAddr::MIN) }
+        Self {
+            ranges,
+            from: Some(PhysAddr::MIN),
+        }
     }
 }
 
@@ -113,7 +116,12 @@ where
     #[inline]
     pub fn new(ranges: I, mut without: J) -> Self {
         let hole = without.next();
-        Self { ranges, rest: None, without, hole }
+        Self {
+            ranges,
+            rest: None,
+            without,
+            hole,
+        }
     }
 }
 
@@ -163,7 +171,12 @@ mod tests {
     // Expect to get two ranges: 3, 2 and 0 in one, for 2 and 0 are adjacent, and 1.
     #[test]
     fn ranges_in_any_order_are_merged_and_sorted() {
-        let given = [range(0x30, 0x3f), range(0x50, 0x5f), range(0x18, 0x2f), range(0x10, 0x1f)];
+        let given = [
+            range(0x30, 0x3f),
+            range(0x50, 0x5f),
+            range(0x18, 0x2f),
+            range(0x10, 0x1f),
+        ];
         let mut merged = Merged::new(given.iter().flatten().copied());
         assert_eq!(merged.next(), range(0x10, 0x3f));
         assert_eq!(merged.next(), range(0x50, 0x5f));
@@ -197,9 +210,16 @@ mod tests {
     #[test]
     fn holes_cut_ranges_into_pieces() {
         let ranges = [range(0x00, 0x5f), range(0x70, 0x7f), range(0x90, 0x9f)];
-        let without = [range(0x10, 0x1f), range(0x30, 0x3f), range(0x68, 0x7f), range(0x90, 0x9f)];
-        let mut rest =
-            Difference::new(ranges.iter().flatten().copied(), without.iter().flatten().copied());
+        let without = [
+            range(0x10, 0x1f),
+            range(0x30, 0x3f),
+            range(0x68, 0x7f),
+            range(0x90, 0x9f),
+        ];
+        let mut rest = Difference::new(
+            ranges.iter().flatten().copied(),
+            without.iter().flatten().copied(),
+        );
         assert_eq!(rest.next(), range(0x00, 0x0f));
         assert_eq!(rest.next(), range(0x20, 0x2f));
         assert_eq!(rest.next(), range(0x40, 0x5f));
@@ -226,8 +246,10 @@ mod tests {
         assert_eq!(gaps.next(), range(0, 4));
         assert_eq!(gaps.next(), range(10, u64::MAX));
         assert_eq!(gaps.next(), None);
-        let mut none =
-            Difference::new(Some(PhysRange::ALL).into_iter(), Some(PhysRange::ALL).into_iter());
+        let mut none = Difference::new(
+            Some(PhysRange::ALL).into_iter(),
+            Some(PhysRange::ALL).into_iter(),
+        );
         assert_eq!(none.next(), None);
     }
 }

@@ -13,6 +13,11 @@ extern crate self as kernel;
 
 pub mod phys;
 
+/// The kernel has its own `Display`, with the methods of the one in `core`.
+pub mod fmt {
+    pub use core::fmt::*;
+}
+
 /// The pure part of `kernel::efi`.
 pub mod efi {
     mod memory;

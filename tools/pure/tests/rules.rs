@@ -8,13 +8,13 @@ mod model;
 
 use kernel::{
     arm64::{
-        cap_memory::{end_of_limit, remove_outside, Memory},
+        cap_memory::{enforce_limit, Memory},
         memory_resources::{memory_resources, Kind},
         usable_memory::{range_of, usable, Fault, Limits, Plan},
     },
     efi::{AcpiReclaim, Attributes, Descriptor, MemoryType},
     fdt::RegEntry,
-    phys::{Merged, PageSize, PhysAddr, PhysRange},
+    phys::{PageSize, PhysAddr, PhysRange},
 };
 use model::*;
 use proptest::prelude::*;
@@ -115,11 +115,7 @@ proptest! {
             left -= u64::from(all[page] && within);
             within
         });
-        let end = end_of_limit(&memblock, tables.clone(), limit * PAGE);
-        if let Some(end) = end {
-            let keep = PhysRange::ALL.below(end).into_iter().chain(tables);
-            remove_outside(&memblock, Merged::new(keep));
-        }
+        enforce_limit(&memblock, tables, limit * PAGE);
         let wanted = either(&machine.acpi(), &both(&machine.ram(), &below));
         prop_assert_eq!(memblock.set(false), wanted);
         prop_assert_eq!(memblock.set(true), machine.nomap());
@@ -148,12 +144,22 @@ proptest! {
 }
 
 fn property_of(entries: &[(u64, u64)]) -> Vec<RegEntry> {
-    entries.iter().map(|&(addr, size)| RegEntry { addr: Some(addr), size: Some(size) }).collect()
+    entries
+        .iter()
+        .map(|&(addr, size)| RegEntry {
+            addr: Some(addr),
+            size: Some(size),
+        })
+        .collect()
 }
 
 /// RAM with tables in its middle, then memory of the runtime services.
 fn small_machine() -> Machine {
-    let entry = |meaning, first, end| Entry { meaning, first, end };
+    let entry = |meaning, first, end| Entry {
+        meaning,
+        first,
+        end,
+    };
     Machine {
         map: vec![
             entry(Meaning::Ram, 0, 20),
@@ -188,16 +194,22 @@ fn r5_each_useless_entry_is_named() {
         let got = usable(&memblock, machine.reclaim().tables(), entry);
         assert_eq!(got.map(|_| ()), wanted, "address {addr:#x}, size {size:#x}");
     }
-    let wide = RegEntry { addr: None, size: Some(1) };
+    let wide = RegEntry {
+        addr: None,
+        size: Some(1),
+    };
     assert_eq!(range_of(wide), Err(Fault::BeyondAddressSpace));
 }
 
 #[test]
 fn r5_without_usable_memory_nothing_is_changed() {
     let machine = small_machine();
-    for property in
-        [&[][..], &[(BASE, 0)], &[(u64::MAX, 2), (0, PAGE)], &[(BASE + 40 * PAGE, PAGE)]]
-    {
+    for property in [
+        &[][..],
+        &[(BASE, 0)],
+        &[(u64::MAX, 2), (0, PAGE)],
+        &[(BASE + 40 * PAGE, PAGE)],
+    ] {
         let memblock = machine.memblock();
         let before = memblock.mapped_cells();
         let property = property_of(property);
@@ -212,10 +224,12 @@ struct Regions(Vec<(u64, u64, bool)>);
 
 impl Memory for Regions {
     fn regions(&self) -> impl Iterator<Item = kernel::arm64::cap_memory::Region> + Clone {
-        self.0.iter().map(|&(start, size, nomap)| kernel::arm64::cap_memory::Region {
-            range: range(start, size),
-            nomap,
-        })
+        self.0
+            .iter()
+            .map(|&(start, size, nomap)| kernel::arm64::cap_memory::Region {
+                range: range(start, size),
+                nomap,
+            })
     }
 
     fn remove(&self, _range: PhysRange) {
@@ -243,18 +257,38 @@ fn given_back(
     regions.sort();
     let tables = tables.iter().map(|table| range(*table, MIB));
     let usable = [range(own.0, own.1)];
-    let plan = Plan::new(&Regions(regions), usable.into_iter(), tables.clone(), limits).unwrap();
-    let back: Vec<_> = plan.given_back().map(|table| table.start().as_u64()).collect();
-    let out: Vec<_> = plan.left_out().map(|table| table.start().as_u64()).collect();
+    let plan = Plan::new(
+        &Regions(regions),
+        usable.into_iter(),
+        tables.clone(),
+        limits,
+    )
+    .unwrap();
+    let back: Vec<_> = plan
+        .given_back()
+        .map(|table| table.start().as_u64())
+        .collect();
+    let out: Vec<_> = plan
+        .left_out()
+        .map(|table| table.start().as_u64())
+        .collect();
     let mut all = [back.clone(), out].concat();
     all.sort();
-    assert_eq!(all, tables.map(|table| table.start().as_u64()).collect::<Vec<_>>());
+    assert_eq!(
+        all,
+        tables
+            .map(|table| table.start().as_u64())
+            .collect::<Vec<_>>()
+    );
     back
 }
 
 /// The linear map of `bits` of virtual addresses is half of them.
 fn linear_map(bits: u32) -> Limits {
-    Limits { linear_map: 1 << (bits - 1), ..no_limits() }
+    Limits {
+        linear_map: 1 << (bits - 1),
+        ..no_limits()
+    }
 }
 
 #[test]
@@ -262,22 +296,39 @@ fn r6_tables_that_do_not_fit_into_the_linear_map_are_left_out() {
     // HAZARDS 3: 512 MiB of crash memory at 600 GiB, a table at 2 GiB. The zones are those of the
     // upper memory, so the table is above 4 GiB here to have one reason alone.
     let own = (600 * GIB, GIB / 2);
-    for (bits, fits) in [(36, false), (39, false), (42, true), (47, true), (48, true), (52, true)] {
+    for (bits, fits) in [
+        (36, false),
+        (39, false),
+        (42, true),
+        (47, true),
+        (48, true),
+        (52, true),
+    ] {
         let back = given_back(own, None, &[5 * GIB], linear_map(bits));
-        assert_eq!(back, if fits { vec![5 * GIB] } else { vec![] }, "{bits} bits");
+        assert_eq!(
+            back,
+            if fits { vec![5 * GIB] } else { vec![] },
+            "{bits} bits"
+        );
     }
     // Above, between and below.
     let own = (100 * GIB, GIB);
     let tables = [5 * GIB, 90 * GIB, 100 * GIB + GIB, 300 * GIB, 500 * GIB];
     assert_eq!(given_back(own, None, &tables, linear_map(39)), tables[..3]);
-    assert_eq!(given_back(own, None, &tables[3..], linear_map(39)), tables[3..4]);
+    assert_eq!(
+        given_back(own, None, &tables[3..], linear_map(39)),
+        tables[3..4]
+    );
     assert_eq!(given_back(own, None, &tables, linear_map(41)), tables);
 }
 
 #[test]
 fn r6_the_base_of_the_linear_map_is_rounded_down() {
     let own = (64 * GIB, GIB);
-    let limits = |size| Limits { linear_map: size, ..no_limits() };
+    let limits = |size| Limits {
+        linear_map: size,
+        ..no_limits()
+    };
     let table = 60 * GIB + GIB / 2;
     // From 60 GiB, where the base is rounded down to, to the end of 64 GiB: 5 GiB.
     assert_eq!(given_back(own, None, &[table], limits(5 * GIB)), [table]);
@@ -287,7 +338,12 @@ fn r6_the_base_of_the_linear_map_is_rounded_down() {
 #[test]
 fn r6_what_lies_within_the_kernels_own_span_is_always_given_back() {
     // NOMAP memory at 64 MiB spans more than the linear map already: stock has the same.
-    let back = given_back((600 * GIB, GIB), Some((64 * MIB, MIB)), &[2 * GIB], linear_map(39));
+    let back = given_back(
+        (600 * GIB, GIB),
+        Some((64 * MIB, MIB)),
+        &[2 * GIB],
+        linear_map(39),
+    );
     assert_eq!(back, [2 * GIB]);
 }
 
@@ -295,20 +351,35 @@ fn r6_what_lies_within_the_kernels_own_span_is_always_given_back() {
 fn r6_tables_do_not_move_memory_across_the_dma_limit() {
     let low = (GIB, GIB / 2);
     assert!(given_back(low, None, &[4 * GIB], no_limits()).is_empty());
-    assert_eq!(given_back(low, None, &[4 * GIB - MIB], no_limits()), [4 * GIB - MIB]);
+    assert_eq!(
+        given_back(low, None, &[4 * GIB - MIB], no_limits()),
+        [4 * GIB - MIB]
+    );
     let high = (8 * GIB, GIB);
     assert!(given_back(high, None, &[3 * GIB], no_limits()).is_empty());
     assert_eq!(given_back(high, None, &[4 * GIB], no_limits()), [4 * GIB]);
     // With memory on both sides nothing moves.
-    assert_eq!(given_back(high, Some((MIB, MIB)), &[3 * GIB], no_limits()), [3 * GIB]);
+    assert_eq!(
+        given_back(high, Some((MIB, MIB)), &[3 * GIB], no_limits()),
+        [3 * GIB]
+    );
 }
 
 #[test]
 fn r6_memblock_is_given_no_more_regions_than_it_has_room_for() {
     let tables: Vec<_> = (0..10).map(|index| GIB + index * 2 * MIB).collect();
-    let limits = |regions| Limits { regions, ..no_limits() };
-    assert_eq!(given_back((2 * GIB, GIB), None, &tables, limits(3)), tables[..3]);
-    assert_eq!(given_back((2 * GIB, GIB), None, &tables, limits(10)), tables);
+    let limits = |regions| Limits {
+        regions,
+        ..no_limits()
+    };
+    assert_eq!(
+        given_back((2 * GIB, GIB), None, &tables, limits(3)),
+        tables[..3]
+    );
+    assert_eq!(
+        given_back((2 * GIB, GIB), None, &tables, limits(10)),
+        tables
+    );
     assert!(given_back((2 * GIB, GIB), None, &tables, limits(0)).is_empty());
 }
 
@@ -316,8 +387,16 @@ fn r6_memblock_is_given_no_more_regions_than_it_has_room_for() {
 fn r6_without_tables_memory_is_published_as_stock_publishes_it() {
     let machine = Machine {
         map: vec![
-            Entry { meaning: Meaning::Ram, first: 0, end: 20 },
-            Entry { meaning: Meaning::Runtime, first: 20, end: 22 },
+            Entry {
+                meaning: Meaning::Ram,
+                first: 0,
+                end: 20,
+            },
+            Entry {
+                meaning: Meaning::Runtime,
+                first: 20,
+                end: 22,
+            },
         ],
         native: 1,
     };
@@ -325,7 +404,13 @@ fn r6_without_tables_memory_is_published_as_stock_publishes_it() {
     let tables = machine.reclaim().tables();
     assert_eq!(tables.clone().next(), None);
     let shown: Vec<_> = memory_resources(&memblock, tables, machine.page_size()).collect();
-    assert_eq!(shown, [(Kind::SystemRam, pages(0, 20)), (Kind::Reserved, pages(20, 22))]);
+    assert_eq!(
+        shown,
+        [
+            (Kind::SystemRam, pages(0, 20)),
+            (Kind::Reserved, pages(20, 22))
+        ]
+    );
 }
 
 #[test]

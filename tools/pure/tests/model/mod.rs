@@ -38,7 +38,10 @@ pub fn set_of(ranges: impl Iterator<Item = PhysRange>) -> Set {
     for range in ranges {
         for (page, there) in set.iter_mut().enumerate() {
             let page = pages(page, page + 1);
-            assert!(!range.overlaps(page) || range.contains(page), "{range} cuts page {page}");
+            assert!(
+                !range.overlaps(page) || range.contains(page),
+                "{range} cuts page {page}"
+            );
             *there |= range.contains(page);
         }
     }
@@ -184,12 +187,20 @@ pub struct Memblock(RefCell<Vec<Option<bool>>>);
 impl Memblock {
     /// The pages with such a state; a page must be in one state as a whole.
     pub fn set(&self, nomap: bool) -> Set {
-        set_of(self.regions().filter(|region| region.nomap == nomap).map(|region| region.range))
+        set_of(
+            self.regions()
+                .filter(|region| region.nomap == nomap)
+                .map(|region| region.range),
+        )
     }
 
     /// The cells that are mapped.
     pub fn mapped_cells(&self) -> Vec<bool> {
-        self.0.borrow().iter().map(|state| *state == Some(false)).collect()
+        self.0
+            .borrow()
+            .iter()
+            .map(|state| *state == Some(false))
+            .collect()
     }
 }
 
@@ -216,7 +227,11 @@ impl Memory for Memblock {
     }
 
     fn remove(&self, range: PhysRange) {
-        assert_eq!(range.start().as_u64() % CELL, 0, "{range} cuts a cell of the model");
+        assert_eq!(
+            range.start().as_u64() % CELL,
+            0,
+            "{range} cuts a cell of the model"
+        );
         assert_eq!(range.size() % CELL, 0, "{range} cuts a cell of the model");
         let mut cells = self.0.borrow_mut();
         for state in &mut cells[cell(range.start().as_u64())..=cell(range.last().as_u64())] {
@@ -228,7 +243,10 @@ impl Memory for Memblock {
 
 /// An entry of linux,usable-memory-range, in cells from [`BASE`].
 pub fn usable_entry(first: u64, count: u64) -> RegEntry {
-    RegEntry { addr: Some(BASE + first * CELL), size: Some(count * CELL) }
+    RegEntry {
+        addr: Some(BASE + first * CELL),
+        size: Some(count * CELL),
+    }
 }
 
 /// Maps of up to 12 descriptors in any order, overlapping or not, with 1, 4 or 16 EFI pages to a

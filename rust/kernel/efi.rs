@@ -50,6 +50,19 @@ pub struct MemoryMap<'boot> {
 }
 
 impl<'boot> MemoryMap<'boot> {
+    /// A memory map without descriptors.
+    #[inline]
+    pub const fn empty() -> Self {
+        // INVARIANT: No step is ever made.
+        Self {
+            map: core::ptr::null(),
+            stride: 0,
+            count: 0,
+            soft_reserve: false,
+            _boot: PhantomData,
+        }
+    }
+
     /// The memory map of this boot.
     ///
     /// [`None`] where there is none that can be read: not booted by EFI, already unmapped, or

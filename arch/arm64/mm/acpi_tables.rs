@@ -14,7 +14,6 @@ use cap_memory::{
     Memory,
     Region, //
 };
-use core::iter;
 use kernel::{
     early_boot::EarlyBoot,
     efi::{
@@ -36,7 +35,6 @@ use kernel::{
         Memblock, //
     },
     phys::{
-        Merged,
         PageSize,
         PhysRange, //
     },
@@ -88,16 +86,18 @@ impl Memory for Memblock<'_> {
     }
 }
 
-/// The ACPI tables if this boot uses them: merged, sorted, whole native pages.
+/// The ACPI tables, if this boot uses them: merged, sorted, whole native pages.
 ///
-/// With `acpi=off`, or with a device tree that describes the machine, ACPI Reclaim memory is what
-/// it is without this file.
+/// With `acpi=off`, or with a device tree that describes the machine, there are none: ACPI Reclaim
+/// memory is what it is without this file.
 #[inline]
-fn tables(boot: &EarlyBoot) -> Option<Merged<impl Iterator<Item = PhysRange> + Clone + '_>> {
-    if !has_acpi_root_pointer(boot) || !boot.acpi_wanted() {
-        return None;
-    }
-    Some(MemoryMap::of_boot(boot)?.acpi_reclaim().tables())
+fn tables(boot: &EarlyBoot) -> impl Iterator<Item = PhysRange> + Clone + '_ {
+    let map = if has_acpi_root_pointer(boot) && boot.acpi_wanted() {
+        MemoryMap::of_boot(boot)
+    } else {
+        None
+    };
+    map.unwrap_or(MemoryMap::empty()).acpi_reclaim().tables()
 }
 
 /// Confines a crash kernel to what `linux,usable-memory-range` gives it, and to the ACPI tables.
@@ -111,21 +111,17 @@ fn tables(boot: &EarlyBoot) -> Option<Merged<impl Iterator<Item = PhysRange> + C
 ///
 /// Called by `efi_init()` of arm64, once it has filled memblock from the EFI memory map.
 #[export]
-#[link_section = ".init.text"]
 pub unsafe extern "C" fn fdt_enforce_memory_region() {
     // SAFETY: `setup_arch()` calls `efi_init()`, which calls this function.
     let boot = unsafe { EarlyBoot::new() };
-    let Some(property) = chosen_property(&boot, USABLE_MEMORY_RANGE) else {
-        return;
-    };
-    match tables(&boot) {
-        Some(tables) => confine(&boot, property, tables),
-        None => confine(&boot, property, iter::empty()),
-    };
+    if let Some(property) = chosen_property(&boot, USABLE_MEMORY_RANGE) {
+        confine(&boot, property);
+    }
 }
 
-#[inline(always)]
-fn confine(boot: &EarlyBoot, property: &[u8], tables: impl Iterator<Item = PhysRange> + Clone) {
+#[inline]
+fn confine(boot: &EarlyBoot, property: &[u8]) {
+    let tables = tables(boot);
     let memblock = Memblock::of_boot(boot);
     let Some(cells) = root_cells(boot) else {
         boot.stop(c"linux,usable-memory-range cannot be decoded: #address-cells or #size-cells of the root node is out of range; not touching the crashed kernel's memory");
@@ -186,15 +182,16 @@ fn confine(boot: &EarlyBoot, property: &[u8], tables: impl Iterator<Item = PhysR
 ///
 /// Called by `arm64_memblock_init()`.
 #[export]
-#[link_section = ".init.text"]
 pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: u64) {
     // SAFETY: `setup_arch()` calls `arm64_memblock_init()`, which calls this function.
     let boot = unsafe { EarlyBoot::new() };
     let memblock = Memblock::of_boot(&boot);
-    match tables(&boot) {
-        Some(tables) => enforce_limit(&memblock, tables, limit),
-        None => memblock.remove_above_limit(limit),
-    };
+    let tables = tables(&boot);
+    if tables.clone().next().is_some() {
+        enforce_limit(&memblock, tables, limit);
+    } else {
+        memblock.remove_above_limit(limit);
+    }
 }
 
 /// Publishes memory in `/proc/iomem`, with the ACPI tables cut out of System RAM.
@@ -213,7 +210,6 @@ pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: u64) {
 ///
 /// Called by `request_standard_resources()`, with a pointer to a number that it may write.
 #[export]
-#[link_section = ".init.text"]
 pub unsafe extern "C" fn arm64_request_memory_resources(count: *mut c_int) -> *mut RawResource {
     // SAFETY: `setup_arch()` calls `request_standard_resources()`, which calls this function.
     let boot = unsafe { EarlyBoot::new() };
@@ -227,9 +223,9 @@ pub unsafe extern "C" fn arm64_request_memory_resources(count: *mut c_int) -> *m
 }
 
 /// The resources, and how many of them are not ACPI tables.
-#[inline(always)]
+#[inline]
 fn publish(boot: &EarlyBoot, memblock: Memblock<'_>) -> Option<(Resources, usize)> {
-    let tables = tables(boot)?;
+    let tables = tables(boot);
     tables.clone().next()?;
 
     let pieces = memory_resources(&memblock, tables, NATIVE_PAGE);

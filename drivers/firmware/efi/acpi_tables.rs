@@ -24,7 +24,6 @@ const __LOG_PREFIX: &[u8] = b"efi\0";
 ///
 /// Called by `efi_init()` of arm64, once it has filled memblock.
 #[export]
-#[link_section = ".init.text"]
 pub unsafe extern "C" fn efi_acpi_tables_reserve() {
     // SAFETY: `setup_arch()` calls `efi_init()`, which calls this function.
     let boot = unsafe { EarlyBoot::new() };

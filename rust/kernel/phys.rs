@@ -293,6 +293,11 @@ mod tests {
         PhysRange::new(PhysAddr::new(start), PhysAddr::new(last))
     }
 
+    const PAGE: PageSize = match PageSize::new_checked(0x1000) {
+        Some(page) => page,
+        None => panic!("4 KiB is a power of two"),
+    };
+
     #[test]
     fn a_range_is_neither_empty_nor_wrapping() {
         assert!(range(1, 0).is_none());
@@ -331,29 +336,25 @@ mod tests {
 
     #[test]
     fn rounding_to_pages_does_not_overflow() {
-        let Some(page) = PageSize::new_checked(0x1000) else {
-            assert!(false);
-            return;
-        };
         let top = u64::MAX - 0xfff;
         assert_eq!(
-            range(u64::MAX, u64::MAX).map(|r| r.to_whole_pages(page)),
+            range(u64::MAX, u64::MAX).map(|r| r.to_whole_pages(PAGE)),
             range(top, u64::MAX)
         );
         assert_eq!(
-            range(top + 1, u64::MAX).and_then(|r| r.whole_pages_within(page)),
+            range(top + 1, u64::MAX).and_then(|r| r.whole_pages_within(PAGE)),
             None
         );
         assert_eq!(
-            range(top, u64::MAX).and_then(|r| r.whole_pages_within(page)),
+            range(top, u64::MAX).and_then(|r| r.whole_pages_within(PAGE)),
             range(top, u64::MAX)
         );
         assert_eq!(
-            range(0x1001, 0x2fff).and_then(|r| r.whole_pages_within(page)),
+            range(0x1001, 0x2fff).and_then(|r| r.whole_pages_within(PAGE)),
             range(0x2000, 0x2fff)
         );
         assert_eq!(
-            range(0x1001, 0x2ffe).and_then(|r| r.whole_pages_within(page)),
+            range(0x1001, 0x2ffe).and_then(|r| r.whole_pages_within(PAGE)),
             None
         );
     }

@@ -148,12 +148,9 @@ mod tests {
     #[test]
     fn what_is_no_whole_entry_is_left_over() {
         let bytes = [0xff; 40];
-        let Some(cells) = Cells::new_checked(2, 2) else {
-            assert!(false);
-            return;
-        };
         for (length, _) in bytes.iter().enumerate() {
-            let reg = bytes.get(..length).map(|bytes| Reg::new(bytes, cells));
+            let reg = bytes.get(..length).zip(Cells::new_checked(2, 2));
+            let reg = reg.map(|(bytes, cells)| Reg::new(bytes, cells));
             assert_eq!(reg.map(|reg| reg.entries().count()), Some(length / 16));
             assert_eq!(reg.map(|reg| reg.leftover()), Some(length % 16));
         }

@@ -16,6 +16,12 @@ use core::ptr::{
     NonNull, //
 };
 
+// The names outlive init memory, where the strings of what inlines this file go: statics stay in the
+// read-only data of this crate.
+static SYSTEM_RAM: [u8; 11] = *b"System RAM\0";
+static RESERVED: [u8; 9] = *b"reserved\0";
+static ACPI_TABLES: [u8; 12] = *b"ACPI Tables\0";
+
 /// A resource as C has it.
 pub type RawResource = bindings::resource;
 
@@ -36,17 +42,17 @@ impl Description {
     fn fill(self, range: PhysRange) -> RawResource {
         let (name, flags, desc) = match self {
             Self::SystemRam => (
-                c"System RAM",
+                SYSTEM_RAM.as_ptr(),
                 bindings::IORESOURCE_MEM | bindings::IORESOURCE_SYSRAM | bindings::IORESOURCE_BUSY,
                 bindings::IORES_DESC_NONE,
             ),
             Self::Reserved => (
-                c"reserved",
+                RESERVED.as_ptr(),
                 bindings::IORESOURCE_MEM,
                 bindings::IORES_DESC_NONE,
             ),
             Self::AcpiTables => (
-                c"ACPI Tables",
+                ACPI_TABLES.as_ptr(),
                 bindings::IORESOURCE_MEM
                     | bindings::IORESOURCE_BUSY
                     | bindings::IORESOURCE_EXCLUSIVE,
@@ -54,7 +60,7 @@ impl Description {
             ),
         };
         RawResource {
-            name: name.as_char_ptr(),
+            name,
             start: range.start().as_u64(),
             end: range.last().as_u64(),
             flags: flags as c_ulong, // CAST: `c_ulong` has at least 32 bits.

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The trees that kernels are built in. Only what differs is ever written to one, so that make
+//! builds only that.
+
+use crate::{lock::Lock, pristine::Pristine, series::Changes, source_package};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::{MetadataExt, symlink},
+    path::{Path, PathBuf},
+};
+use util::{command::Cmd, place};
+
+/// What a tree is for; its directory is named after it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Role {
+    /// Name of the pristine tree.
+    pub pristine: String,
+    /// Name of the configuration.
+    pub flavour: String,
+    /// Name of the variant.
+    pub variant: String,
+}
+
+impl Role {
+    fn dir_name(&self) -> String {
+        format!("{}+{}+{}", self.pristine, self.flavour, self.variant)
+    }
+
+    fn from_dir_name(name: &str) -> Option<Self> {
+        let mut parts = name.split('+').map(String::from);
+        let role = Self { pristine: parts.next()?, flavour: parts.next()?, variant: parts.next()? };
+        parts.next().is_none().then_some(role)
+    }
+
+    /// How little has to be built again in a copy of the tree of `other`; higher is less.
+    fn kinship(&self, other: &Self) -> u32 {
+        2 * u32::from(self.flavour == other.flavour) + u32::from(self.variant == other.variant)
+    }
+}
+
+/// What is known about a tree.
+#[derive(Default, Serialize, Deserialize)]
+struct Manifest {
+    /// Identity of the pristine tree that it was last made equal to.
+    identity: String,
+    /// Files that may differ from the pristine tree.
+    changed: BTreeSet<PathBuf>,
+    /// Files of a pristine tree that may change: size, seconds and nanoseconds of the last change.
+    copied: BTreeMap<PathBuf, (u64, i64, i64)>,
+    /// Whether a kernel was ever built in it.
+    built: bool,
+}
+
+/// Facts that no file has: it is compared by its bytes.
+const UNKNOWN: (u64, i64, i64) = (0, 0, 0);
+
+/// A tree to build in; nobody else uses it as long as this exists.
+pub struct BuildTree {
+    dir: PathBuf,
+    manifest: Manifest,
+    _lock: Lock,
+}
+
+impl BuildTree {
+    /// The tree for `role`: the one that is there, a copy of its next relative, or a new one.
+    pub fn open(role: &Role, pristine: &Pristine) -> Result<Self> {
+        let trees = place::cache("trees")?;
+        let dir = trees.join(role.dir_name());
+        let _lock = lock(&trees, role)?;
+        if !dir.exists() {
+            let temporary = tempfile::Builder::new().prefix("copying-").tempdir_in(&trees)?;
+            match relative(&trees, &role.pristine, role)? {
+                Some(other) => {
+                    let _other_lock = lock(&trees, &other)?;
+                    copy(&trees.join(other.dir_name()).join("tree"), temporary.path())?;
+                    let manifest = trees.join(other.dir_name()).join("manifest.json");
+                    fs::copy(manifest, temporary.path().join("manifest.json"))?;
+                }
+                None if pristine.files.is_none() => copy_tree(pristine, temporary.path())?,
+                None => match twin(&trees, role, pristine)? {
+                    Some((other, base)) => {
+                        let _other_lock = lock(&trees, &other)?;
+                        let from = trees.join(other.dir_name());
+                        copy(&from.join("tree"), temporary.path())?;
+                        let manifest = Manifest {
+                            changed: read_manifest(&from)?.changed,
+                            copied: base.all_files()?.into_iter().map(|f| (f, UNKNOWN)).collect(),
+                            built: true,
+                            ..Manifest::default()
+                        };
+                        let json = serde_json::to_vec(&manifest)?;
+                        fs::write(temporary.path().join("manifest.json"), json)?;
+                    }
+                    None => fs::create_dir(temporary.path().join("tree"))?,
+                },
+            }
+            fs::rename(temporary.keep(), &dir)
+                .with_context(|| format!("cannot make {}", dir.display()))?;
+        }
+        let manifest = read_manifest(&dir)?;
+        Ok(Self { dir, manifest, _lock })
+    }
+
+    /// Whether there is a built tree that this one is, or would be a copy of.
+    pub fn has_relative(role: &Role, pristine: &Pristine) -> Result<bool> {
+        let trees = place::cache("trees")?;
+        Ok(trees.join(role.dir_name()).exists()
+            || relative(&trees, &role.pristine, role)?.is_some()
+            || twin(&trees, role, pristine)?.is_some())
+    }
+
+    /// The kernel tree itself.
+    pub fn tree(&self) -> PathBuf {
+        self.dir.join("tree")
+    }
+
+    /// Where the output of its build goes.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("build.log")
+    }
+
+    /// Whether a kernel was ever built in it, or in the tree that it is a copy of.
+    pub fn is_built(&self) -> bool {
+        self.manifest.built
+    }
+
+    /// Remembers that a kernel was built.
+    pub fn set_built(&mut self) -> Result<()> {
+        self.manifest.built = true;
+        self.save()
+    }
+
+    /// Makes the tree equal to `pristine` with `changes`.
+    pub fn sync(&mut self, pristine: &Pristine, changes: &Changes) -> Result<()> {
+        // What may differ is written down before anything is touched: this may be interrupted.
+        let before = self.manifest.changed.clone();
+        self.manifest.changed.extend(changes.keys().cloned());
+        self.save()?;
+        let tree = self.tree();
+        if let Some(files) = &pristine.files
+            && self.manifest.identity != pristine.identity
+        {
+            self.copy_changed(pristine, files, changes)?;
+        }
+        for path in before.iter().filter(|path| !changes.contains_key(*path)) {
+            match pristine.read(path)? {
+                Some(bytes) => write_if_different(&tree.join(path), &bytes)?,
+                None => remove_if_there(&tree.join(path))?,
+            }
+        }
+        for (path, bytes) in changes {
+            write_if_different(&tree.join(path), bytes)?;
+        }
+        self.manifest.identity = pristine.identity.clone();
+        self.manifest.changed = changes.keys().cloned().collect();
+        self.save()
+    }
+
+    /// Copies what changed in a tree that may change.
+    fn copy_changed(
+        &mut self,
+        pristine: &Pristine,
+        files: &[PathBuf],
+        changes: &Changes,
+    ) -> Result<()> {
+        let tree = self.tree();
+        let mut copied = BTreeMap::new();
+        for path in files {
+            let from = pristine.dir.join(path);
+            let Ok(metadata) = from.symlink_metadata() else { continue };
+            if metadata.is_dir() {
+                continue;
+            }
+            let facts = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+            let known = self.manifest.copied.get(path) == Some(&facts);
+            if !known && !changes.contains_key(path) {
+                copy_file(&from, &tree.join(path), &metadata)?;
+            }
+            copied.insert(path.clone(), facts);
+        }
+        for gone in self.manifest.copied.keys().filter(|path| !copied.contains_key(*path)) {
+            remove_if_there(&tree.join(gone))?;
+        }
+        self.manifest.copied = copied;
+        Ok(())
+    }
+
+    fn save(&self) -> Result<()> {
+        let path = self.dir.join("manifest.json");
+        let temporary = self.dir.join("manifest.json.new");
+        fs::write(&temporary, serde_json::to_vec(&self.manifest)?)
+            .and_then(|()| fs::rename(&temporary, &path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// What is known about the tree in `dir`; nothing about a new one.
+fn read_manifest(dir: &Path) -> Result<Manifest> {
+    match fs::read_to_string(dir.join("manifest.json")) {
+        Ok(text) => serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged; remove it and try again", dir.display())),
+        Err(_) => Ok(Manifest::default()),
+    }
+}
+
+fn lock(trees: &Path, role: &Role) -> Result<Lock> {
+    let name = role.dir_name();
+    Lock::take(&trees.join(format!("{name}.lock")), &format!("another run builds in {name}"))
+}
+
+/// The built tree of the base with the version of the user's own tree, and that base.
+///
+/// Most of their files are the same, so most of what was built from them need not be built again.
+fn twin(trees: &Path, role: &Role, pristine: &Pristine) -> Result<Option<(Role, Pristine)>> {
+    if pristine.files.is_none() {
+        return Ok(None);
+    }
+    let Some(base) = source_package::kept_release(pristine.version)? else { return Ok(None) };
+    Ok(relative(trees, &base.name, role)?.map(|other| (other, base)))
+}
+
+/// The built tree of `pristine` whose copy needs the least building for `role`.
+fn relative(trees: &Path, pristine: &str, role: &Role) -> Result<Option<Role>> {
+    let mut roles = Vec::new();
+    for entry in fs::read_dir(trees)?.flatten() {
+        let name = entry.file_name();
+        let Some(other) = Role::from_dir_name(&name.to_string_lossy()) else { continue };
+        let manifest = fs::read_to_string(entry.path().join("manifest.json")).unwrap_or_default();
+        let built = serde_json::from_str::<Manifest>(&manifest).is_ok_and(|known| known.built);
+        if built && other.pristine == pristine && other != *role {
+            roles.push(other);
+        }
+    }
+    roles.sort_by_key(Role::dir_name);
+    Ok(roles.into_iter().max_by_key(|other| role.kinship(other)))
+}
+
+/// Copies the directory `from` into the directory `to`, times and all: make goes by them.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    Cmd::new("cp").args(["-a", "--reflink=auto"]).arg(from).arg(to).read()?;
+    Ok(())
+}
+
+fn copy_tree(pristine: &Pristine, to: &Path) -> Result<()> {
+    copy(&pristine.dir, to)?;
+    let copied = to.join(pristine.dir.file_name().context("a tree has a name")?);
+    if copied != to.join("tree") {
+        fs::rename(copied, to.join("tree"))?;
+    }
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path, metadata: &fs::Metadata) -> Result<()> {
+    let context = || format!("cannot copy {} to {}", from.display(), to.display());
+    let parent = to.parent().with_context(context)?;
+    fs::create_dir_all(parent).with_context(context)?;
+    if metadata.is_symlink() {
+        let target = fs::read_link(from).with_context(context)?;
+        if fs::read_link(to).is_ok_and(|there| there == target) {
+            return Ok(());
+        }
+        remove_if_there(to)?;
+        return symlink(target, to).with_context(context);
+    }
+    // A file with the same bytes keeps its time, and what was built from it stays.
+    let bytes = fs::read(from).with_context(context)?;
+    if fs::read(to).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    fs::write(to, bytes).with_context(context)?;
+    fs::set_permissions(to, metadata.permissions()).with_context(context)
+}
+
+fn write_if_different(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let context = || format!("cannot write {}", path.display());
+    fs::create_dir_all(path.parent().with_context(context)?).with_context(context)?;
+    fs::write(path, bytes).with_context(context)
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Version;
+
+    fn role(flavour: &str, variant: &str) -> Role {
+        Role { pristine: "7.3.4".into(), flavour: flavour.into(), variant: variant.into() }
+    }
+
+    struct Setting {
+        pristine: Pristine,
+        tree: BuildTree,
+        _dirs: [tempfile::TempDir; 2],
+    }
+
+    /// A pristine tree with the files `a` and `b`, and a build tree.
+    fn setting(files: Option<&[&str]>) -> Setting {
+        let (origin, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for name in ["a", "b"] {
+            fs::write(origin.path().join(name), name).unwrap();
+        }
+        let pristine = Pristine {
+            dir: origin.path().into(),
+            version: Version(7, 3, 4),
+            identity: "first".into(),
+            name: "7.3.4".into(),
+            described: "the test's tree".into(),
+            files: files.map(|names| names.iter().map(PathBuf::from).collect()),
+        };
+        if files.is_none() {
+            copy_tree(&pristine, dir.path()).unwrap();
+        }
+        let lock = Lock::take(&dir.path().join("lock"), "the test").unwrap();
+        let tree = BuildTree { dir: dir.path().into(), manifest: Manifest::default(), _lock: lock };
+        Setting { pristine, tree, _dirs: [origin, dir] }
+    }
+
+    fn changes(files: &[(&str, &str)]) -> Changes {
+        files.iter().map(|(path, text)| (path.into(), text.as_bytes().to_vec())).collect()
+    }
+
+    fn contents(tree: &BuildTree, name: &str) -> Option<String> {
+        fs::read_to_string(tree.tree().join(name)).ok()
+    }
+
+    #[test]
+    fn changes_come_and_go() {
+        let mut it = setting(None);
+        it.tree.sync(&it.pristine, &changes(&[("a", "changed"), ("new/c", "c")])).unwrap();
+        assert_eq!(contents(&it.tree, "a").as_deref(), Some("changed"));
+        assert_eq!(contents(&it.tree, "new/c").as_deref(), Some("c"));
+
+        it.tree.sync(&it.pristine, &Changes::new()).unwrap();
+        assert_eq!(contents(&it.tree, "a").as_deref(), Some("a"));
+        assert_eq!(contents(&it.tree, "new/c"), None);
+    }
+
+    #[test]
+    fn what_stays_the_same_keeps_its_time() {
+        let mut it = setting(None);
+        let some = changes(&[("a", "changed")]);
+        it.tree.sync(&it.pristine, &some).unwrap();
+        let time = || fs::metadata(it.tree.dir.join("tree/a")).unwrap().modified().unwrap();
+        let first = time();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let mut again = BuildTree {
+            dir: it.tree.dir.clone(),
+            manifest: Manifest::default(),
+            _lock: Lock::take(&it.tree.dir.join("lock2"), "the test").unwrap(),
+        };
+        again.sync(&it.pristine, &some).unwrap();
+        assert_eq!(time(), first);
+    }
+
+    #[test]
+    fn a_tree_that_changes_is_followed() {
+        let mut it = setting(Some(&["a", "b"]));
+        fs::create_dir(it.tree.tree()).unwrap();
+        it.tree.sync(&it.pristine, &Changes::new()).unwrap();
+        assert_eq!(contents(&it.tree, "b").as_deref(), Some("b"));
+
+        fs::write(it.pristine.dir.join("a"), "edited").unwrap();
+        fs::remove_file(it.pristine.dir.join("b")).unwrap();
+        it.pristine.identity = "second".into();
+        it.pristine.files = Some(vec!["a".into()]);
+        it.tree.sync(&it.pristine, &Changes::new()).unwrap();
+        assert_eq!(contents(&it.tree, "a").as_deref(), Some("edited"));
+        assert_eq!(contents(&it.tree, "b"), None);
+    }
+
+    #[test]
+    fn the_nearest_relative_has_the_same_flavour() {
+        let kunit = role("kunit", "series");
+        assert!(kunit.kinship(&role("kunit", "stock")) > kunit.kinship(&role("minimal", "series")));
+        assert!(
+            kunit.kinship(&role("minimal", "series")) > kunit.kinship(&role("minimal", "stock"))
+        );
+        assert_eq!(Role::from_dir_name(&kunit.dir_name()), Some(kunit));
+        assert_eq!(Role::from_dir_name("copying-x"), None);
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The table of what the harness needs from the machine: `packages.toml` of the checkout.
+
+use crate::version::Version;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::{fmt, fs, path::PathBuf};
+use util::place;
+
+/// The whole table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// What has to be there, in the order in which it is looked for.
+    #[serde(rename = "need")]
+    pub needs: Vec<Need>,
+    /// What runs in the guest.
+    pub guest: Guest,
+}
+
+/// One thing that has to be there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Need {
+    /// What it is called in messages.
+    pub name: String,
+    /// What it is for.
+    pub purpose: String,
+    /// Programs that have to be there together; the first one tells the version.
+    #[serde(default)]
+    pub programs: Vec<String>,
+    /// What may follow the names of the programs, best first.
+    #[serde(default = "no_suffix")]
+    pub suffixes: Vec<String>,
+    /// The oldest version that will do.
+    pub version: Option<Version>,
+    /// At least one file of every list has to exist.
+    #[serde(default)]
+    pub files: Vec<Vec<PathBuf>>,
+    /// Something more than a version.
+    pub check: Option<Check>,
+    /// Alternative sets of packages, best first.
+    #[serde(default)]
+    pub packages: Vec<Vec<String>>,
+    /// Whether the backports of the release may be asked.
+    #[serde(default)]
+    pub backports: bool,
+    /// The crate that it can be built from.
+    #[serde(rename = "crate")]
+    pub from_crate: Option<Crate>,
+}
+
+/// What else has to be true of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The source of the Rust library is in the compiler's sysroot.
+    RustSource,
+    /// libclang of the same version is beside the compiler's own files.
+    Libclang,
+}
+
+/// A program that a crate makes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Crate {
+    /// Name of the crate.
+    pub name: String,
+    /// The version that is built.
+    pub version: String,
+}
+
+/// The packages whose programs run in the guest.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guest {
+    /// The suite of the Debian archive that they are taken from.
+    pub suite: String,
+    /// As Debian calls it.
+    pub architecture: String,
+    /// Names of the packages.
+    pub packages: Vec<String>,
+}
+
+fn no_suffix() -> Vec<String> {
+    vec![String::new()]
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        if let Some(version) = self.version {
+            write!(f, " {version} or later")?;
+        }
+        match self.check {
+            Some(Check::RustSource) => write!(f, " with rust-src")?,
+            Some(Check::Libclang) => write!(f, " with lld and libclang")?,
+            None => {}
+        }
+        write!(f, ": {}", self.purpose)
+    }
+}
+
+impl Table {
+    /// Reads the table of the checkout.
+    pub fn load() -> Result<Self> {
+        let path = place::checkout()?.join("packages.toml");
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("mistake in {}", path.display()))
+    }
+
+    /// The need called `name`.
+    pub fn need(&self, name: &str) -> Result<&Need> {
+        self.needs
+            .iter()
+            .find(|need| need.name == name)
+            .with_context(|| format!("packages.toml has no need called '{name}'"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_checkout_is_well_formed() {
+        let table: Table =
+            toml::from_str(include_str!("../../../packages.toml")).expect("packages.toml parses");
+        for need in &table.needs {
+            assert!(need.programs.is_empty() != need.files.is_empty(), "{}", need.name);
+            assert!(!need.packages.is_empty(), "{} can be installed", need.name);
+        }
+        assert!(table.need("qemu-system-aarch64").unwrap().version >= Some(Version(9, 0, 0)));
+    }
+
+    #[test]
+    fn a_misspelt_field_is_an_error() {
+        let text = "name = 'x'\npurpose = 'y'\nprogrammes = ['z']";
+        assert!(toml::from_str::<Need>(text).unwrap_err().to_string().contains("programmes"));
+    }
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The series: what it adds to a kernel tree, and in which patches.
+//!
+//! Applying is a function from the files of a tree and the checkout to the files that differ.
+
+use crate::{cocci::Coccinelle, insertion::Insertion, kernel::Variant, pristine::Pristine};
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Files that differ from the pristine tree, and what they hold.
+pub type Changes = BTreeMap<PathBuf, Vec<u8>>;
+
+/// The file `series` of the checkout.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// In the order in which they are applied.
+    #[serde(rename = "patch", default)]
+    pub patches: Vec<Patch>,
+    /// Changes for tests only; they are never part of what users get.
+    #[serde(rename = "variant", default)]
+    pub variants: Vec<TestVariant>,
+}
+
+/// One patch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    /// First line of its message.
+    pub subject: String,
+    /// The rest of its message.
+    pub message: String,
+    /// New files, at the same path in the checkout and in the kernel tree.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
+    /// Semantic patches.
+    #[serde(rename = "hook", default)]
+    pub hooks: Vec<Hook>,
+    /// Declared insertions.
+    #[serde(rename = "insert", default)]
+    pub insertions: Vec<Insertion>,
+}
+
+/// A semantic patch, and the file that it changes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    /// The file of the kernel tree.
+    pub file: PathBuf,
+    /// The semantic patch, in the checkout.
+    pub cocci: PathBuf,
+}
+
+/// A change for tests only.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestVariant {
+    /// What selects it.
+    pub name: String,
+    /// Its semantic patches.
+    #[serde(rename = "hook", default)]
+    pub hooks: Vec<Hook>,
+}
+
+/// Name of the variant that brings back how ACPI memory was mapped in 2017.
+const MAPPING_2017: &str = "mapping-2017";
+
+impl Series {
+    /// Reads the series of `checkout`.
+    pub fn load(checkout: &Path) -> Result<Self> {
+        let path = checkout.join("series");
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("mistake in {}", path.display()))
+    }
+
+    /// What `variant` changes in `pristine`.
+    pub fn changes(
+        &self,
+        variant: &Variant,
+        pristine: &Pristine,
+        checkout: &Path,
+    ) -> Result<Changes> {
+        let mut work = Applying { pristine, checkout, coccinelle: None, changes: Changes::new() };
+        if variant.mapping_2017 {
+            let found = self.variants.iter().find(|one| one.name == MAPPING_2017);
+            let found = found
+                .with_context(|| format!("series: there is no [[variant]] '{MAPPING_2017}'"))?;
+            for hook in &found.hooks {
+                work.hook(hook)?;
+            }
+        }
+        if variant.series {
+            for patch in &self.patches {
+                work.patch(patch)?;
+            }
+        }
+        Ok(work.changes)
+    }
+
+    /// For each patch in its order: the files that it changes, as they are after it.
+    pub fn per_patch(&self, pristine: &Pristine, checkout: &Path) -> Result<Vec<Changes>> {
+        let mut work = Applying { pristine, checkout, coccinelle: None, changes: Changes::new() };
+        let mut all = Vec::new();
+        for patch in &self.patches {
+            let before = work.changes.clone();
+            work.patch(patch)?;
+            let differs = |(path, bytes): &(&PathBuf, &Vec<u8>)| before.get(*path) != Some(*bytes);
+            let own = work.changes.iter().filter(differs);
+            all.push(own.map(|(path, bytes)| (path.clone(), bytes.clone())).collect());
+        }
+        Ok(all)
+    }
+
+    /// Everything of the checkout that the series is made from: the same files, the same kernel.
+    pub fn ingredients(&self, checkout: &Path) -> Result<Changes> {
+        let mut paths = vec![PathBuf::from("series")];
+        for patch in &self.patches {
+            paths.extend(patch.files.iter().cloned());
+            paths.extend(patch.hooks.iter().map(|hook| hook.cocci.clone()));
+            paths.extend(patch.insertions.iter().filter_map(|insertion| insertion.from.clone()));
+        }
+        let variants = self.variants.iter().flat_map(|variant| &variant.hooks);
+        paths.extend(variants.map(|hook| hook.cocci.clone()));
+        paths.into_iter().map(|path| Ok((path.clone(), from_checkout(checkout, &path)?))).collect()
+    }
+}
+
+fn from_checkout(checkout: &Path, path: &Path) -> Result<Vec<u8>> {
+    fs::read(checkout.join(path))
+        .with_context(|| format!("series names {}, which cannot be read", path.display()))
+}
+
+struct Applying<'a> {
+    pristine: &'a Pristine,
+    checkout: &'a Path,
+    /// Found when the first semantic patch asks for it.
+    coccinelle: Option<Coccinelle>,
+    changes: Changes,
+}
+
+impl Applying<'_> {
+    fn patch(&mut self, patch: &Patch) -> Result<()> {
+        let context = || format!("cannot apply '{}' to {}", patch.subject, self.pristine.described);
+        for file in &patch.files {
+            if self.changes.contains_key(file) || self.pristine.read(file)?.is_some() {
+                bail!("{}: {} is there already", context(), file.display());
+            }
+            self.changes.insert(file.clone(), from_checkout(self.checkout, file)?);
+        }
+        let described = &self.pristine.described;
+        let context = || format!("cannot apply '{}' to {described}", patch.subject);
+        for hook in &patch.hooks {
+            self.hook(hook).with_context(context)?;
+        }
+        for insertion in &patch.insertions {
+            self.insertion(insertion).with_context(context)?;
+        }
+        Ok(())
+    }
+
+    /// The file as it is so far.
+    fn current(&self, file: &Path) -> Result<Vec<u8>> {
+        if let Some(bytes) = self.changes.get(file) {
+            return Ok(bytes.clone());
+        }
+        self.pristine.read(file)?.with_context(|| format!("it has no file {}", file.display()))
+    }
+
+    fn hook(&mut self, hook: &Hook) -> Result<()> {
+        let contents = self.current(&hook.file)?;
+        let coccinelle = match &mut self.coccinelle {
+            Some(found) => found,
+            none => none.insert(Coccinelle::find()?),
+        };
+        let changed = coccinelle.apply(&self.checkout.join(&hook.cocci), &hook.file, &contents)?;
+        self.changes.insert(hook.file.clone(), changed);
+        Ok(())
+    }
+
+    fn insertion(&mut self, insertion: &Insertion) -> Result<()> {
+        let lines = match (&insertion.line, &insertion.from) {
+            (Some(line), None) => line.clone(),
+            (None, Some(from)) => String::from_utf8(from_checkout(self.checkout, from)?)
+                .with_context(|| format!("{} is no UTF-8", from.display()))?,
+            _ => bail!(
+                "series: an insertion into {} needs exactly one of line, from",
+                insertion.file.display()
+            ),
+        };
+        let file = &insertion.file;
+        let text = String::from_utf8(self.current(file)?)
+            .with_context(|| format!("{} is no UTF-8", file.display()))?;
+        let changed = insertion.apply(&text, &lines)?;
+        self.changes.insert(file.clone(), changed.into_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Version;
+
+    const SERIES: &str = r#"
+        [[patch]]
+        subject = "rust: a"
+        message = "why"
+        files = ["rust/kernel/a.rs"]
+        [[patch.insert]]
+        file = "rust/kernel/lib.rs"
+        line = "pub mod a;"
+        sorted = '^pub mod '
+        [[patch]]
+        subject = "rust: b"
+        message = "why"
+        [[patch.insert]]
+        file = "rust/kernel/lib.rs"
+        line = "pub mod b;"
+        sorted = '^pub mod '
+    "#;
+
+    struct Setting {
+        series: Series,
+        pristine: Pristine,
+        tree: tempfile::TempDir,
+        checkout: tempfile::TempDir,
+    }
+
+    fn setting() -> Setting {
+        let (tree, checkout) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for dir in [&tree, &checkout] {
+            fs::create_dir_all(dir.path().join("rust/kernel")).unwrap();
+        }
+        fs::write(tree.path().join("rust/kernel/lib.rs"), "pub mod c;\n").unwrap();
+        fs::write(checkout.path().join("rust/kernel/a.rs"), "//! a\n").unwrap();
+        let pristine = Pristine {
+            dir: tree.path().into(),
+            version: Version(7, 3, 4),
+            identity: "test".into(),
+            name: "test".into(),
+            described: "the test's tree".into(),
+            files: None,
+        };
+        Setting { series: toml::from_str(SERIES).unwrap(), pristine, tree, checkout }
+    }
+
+    fn variant(series: bool) -> Variant {
+        Variant { series, mapping_2017: false }
+    }
+
+    #[test]
+    fn the_series_is_files_and_insertions() {
+        let it = setting();
+        let changes = it.series.changes(&variant(true), &it.pristine, it.checkout.path()).unwrap();
+        assert_eq!(changes[Path::new("rust/kernel/a.rs")], b"//! a\n");
+        assert_eq!(
+            changes[Path::new("rust/kernel/lib.rs")],
+            b"pub mod a;\npub mod b;\npub mod c;\n"
+        );
+        assert_eq!(changes.len(), 2);
+    }
+
+    #[test]
+    fn without_the_series_nothing_changes() {
+        let it = setting();
+        let changes = it.series.changes(&variant(false), &it.pristine, it.checkout.path()).unwrap();
+        assert!(changes.is_empty());
+    }
+
+    #[test]
+    fn each_patch_has_its_own_state_of_a_file() {
+        let it = setting();
+        let patches = it.series.per_patch(&it.pristine, it.checkout.path()).unwrap();
+        let lib = Path::new("rust/kernel/lib.rs");
+        assert_eq!(patches[0][lib], b"pub mod a;\npub mod c;\n");
+        assert_eq!(patches[1].keys().collect::<Vec<_>>(), [lib]);
+    }
+
+    #[test]
+    fn a_tree_that_has_the_series_is_refused() {
+        let it = setting();
+        fs::write(it.tree.path().join("rust/kernel/a.rs"), "").unwrap();
+        let error =
+            it.series.changes(&variant(true), &it.pristine, it.checkout.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("a.rs is there already"), "{error:#}");
+    }
+
+    #[test]
+    fn a_file_that_the_tree_lacks_is_named() {
+        let it = setting();
+        fs::remove_file(it.tree.path().join("rust/kernel/lib.rs")).unwrap();
+        let error =
+            it.series.changes(&variant(true), &it.pristine, it.checkout.path()).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("cannot apply 'rust: a'"), "{text}");
+        assert!(text.contains("it has no file rust/kernel/lib.rs"), "{text}");
+    }
+}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What is looked at in both kernels.
+
+acpi_in_use() {
+	[ -f /sys/firmware/acpi/tables/DSDT ] || {
+		echo "no DSDT below /sys/firmware/acpi/tables"
+		return 1
+	}
+	dmesg | grep -q 'ACPI: Interpreter enabled' || {
+		echo "the log does not say 'ACPI: Interpreter enabled'"
+		return 1
+	}
+}
+
+# A firmware that describes its machine by ACPI hands over no device tree; the EFI stub makes one
+# that has nothing but /chosen.
+no_device_tree() {
+	found=$(find /proc/device-tree/ -mindepth 1 -type d ! -path '*/chosen')
+	[ -z "$found" ] || {
+		echo "nodes in the device tree: $found"
+		return 1
+	}
+}
+
+# acpi_reclaim: START and END of each ACPI Reclaim range, as efi=debug printed them.
+acpi_reclaim() {
+	dmesg | sed -n 's/.*efi:   \(0x[0-9a-f]*\)-\(0x[0-9a-f]*\) \[ACPI Reclaim.*/\1 \2/p'
+}
+
+# outcome COMMAND...: what came of an access: open, or the error.
+outcome() {
+	if error=$("$@" 2>&1 >/dev/null); then
+		echo open
+		return
+	fi
+	case $error in
+	*'Operation not permitted'*) echo EPERM ;;
+	*'Bad address'*) echo EFAULT ;;
+	*) echo "$error" ;;
+	esac
+}
+
+# mem_access PAGE: reads, writes and maps one page through /dev/mem.
+#
+# Where reading is allowed, writing puts the same bytes back.
+mem_access() {
+	number_of_page=$(($1 / 4096))
+	dd if=/dev/zero of=/tmp/page bs=4096 count=1 2>/dev/null
+	echo "read $1 $(outcome dd if=/dev/mem of=/tmp/page bs=4096 count=1 \
+		skip=$number_of_page conv=notrunc)"
+	echo "write $1 $(outcome dd if=/tmp/page of=/dev/mem bs=4096 count=1 \
+		seek=$number_of_page conv=notrunc)"
+	echo "mmap $1 $(outcome devmem "$1" 32)"
+}
+
+# dev_mem: /dev/mem at the first, a middle and the last page of each ACPI Reclaim range.
+dev_mem() {
+	acpi_reclaim | while read -r start end; do
+		middle=$(((start + (end - start) / 2) & ~4095))
+		for page in $((start)) $middle $((end & ~4095)); do
+			mem_access "$(printf '0x%x' "$page")"
+		done
+	done
+}
+
+# dev_mem_control: /dev/mem opens where nothing forbids it, so that a refusal above means something.
+# The UART's identification registers are at 0xfe0.
+dev_mem_control() {
+	uart=$(sed -n 's/^\([0-9a-f]*\)-[0-9a-f]* : ARMH0011.*/\1/p' /proc/iomem | head -n 1)
+	[ -n "$uart" ] || {
+		echo "no ARMH0011 in /proc/iomem"
+		return 1
+	}
+	devmem $((0x$uart + 0xfe0)) 32
+}
+
+table_hashes() {
+	find /sys/firmware/acpi/tables -type f | sort | xargs -r sha256sum
+}
+
+facts() {
+	uname -r | section uname
+	section iomem </proc/iomem
+	head -n 3 /proc/meminfo | section meminfo
+	section cmdline </proc/cmdline
+	xxd -p /sys/firmware/fdt | section fdt
+	dev_mem | section devmem
+	table_hashes | section tables
+	grep ioremap /proc/vmallocinfo | section ioremap
+}

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The crash kernel: says what it sees and saves the dump, byte for byte, on the disk.
+
+phase crash kernel up
+plan 4
+check acpi-in-use acpi_in_use
+check no-device-tree no_device_tree
+check dev-mem-control dev_mem_control
+facts
+
+# Seconds since boot, with two decimals.
+uptime_seconds() {
+	cut -d ' ' -f 1 /proc/uptime
+}
+
+# position FD: how far the open file FD was read or written.
+position() {
+	awk '$1 == "pos:" { print $2 }' "/proc/self/fdinfo/$1"
+}
+
+phase dump
+save_dump() {
+	dd bs=1M oflag=direct <&4 >&5
+}
+exec 4</proc/vmcore 5>/dev/vda
+began=$(uptime_seconds)
+check save-dump save_dump
+{
+	echo "size $(stat -c %s /proc/vmcore)"
+	echo "read $(position 4)"
+	echo "written $(position 5)"
+	echo "began $began"
+	echo "ended $(uptime_seconds)"
+} | section dump

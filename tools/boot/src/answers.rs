@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How each property of a crash is measured.
+
+use crate::{
+    crash_case::{CRASH_MEMORY, Crash, EVIDENCE_PAGES, Loader},
+    facts::Facts,
+    iomem::{anywhere, top_level},
+    ktap::Ending,
+    log::Log,
+    properties::{Answer, Look},
+    run::End,
+    span::{Span, bytes, covers, list},
+    vmcore::Vmcore,
+};
+use regex::Regex;
+use std::{collections::BTreeMap, sync::LazyLock};
+use util::hash::sha256;
+
+const ACPI_TABLES: &str = "ACPI Tables";
+const SYSTEM_RAM: &str = "System RAM";
+const CRASH_KERNEL: &str = "Crash kernel";
+
+/// What the first kernel said.
+pub fn first(look: Look<'_>) -> Option<&Facts> {
+    look.crash.first.as_ref().ok()
+}
+
+/// What the crash kernel said.
+pub fn second(look: Look<'_>) -> Option<&Facts> {
+    look.crash.second.as_ref().ok()
+}
+
+/// The machine went through all phases and was switched off.
+pub fn complete(look: Look<'_>) -> Option<Answer> {
+    let run = &look.crash.run;
+    let seconds = format!("{:.1} s", run.took.as_secs_f64());
+    Some(match run.end {
+        End::Complete => Answer::new(true, seconds),
+        end => Answer::new(false, end.to_string()),
+    })
+}
+
+/// No line of the console tells of trouble.
+pub fn untroubled(look: Look<'_>) -> Option<Answer> {
+    let trouble = &look.crash.trouble;
+    Some(Answer::yes_or(trouble.is_empty(), trouble.first().cloned().unwrap_or_default()))
+}
+
+/// How an unaligned access to Device memory shows on arm64.
+const ALIGNMENT_FAULT: &str = "FSC = 0x21: alignment fault";
+
+/// The crash kernel does not die of an unaligned access to Device memory while it comes up.
+pub fn no_alignment_fault(look: Look<'_>) -> Option<Answer> {
+    let faulted = look.crash.second_log.lines().any(|line| line.trim() == ALIGNMENT_FAULT);
+    if faulted {
+        return Some(Answer::new(false, ALIGNMENT_FAULT));
+    }
+    // A crash kernel that did not start at all has not come past the fault.
+    match look.crash.run.end {
+        End::Complete | End::Status(_) => Some(Answer::new(true, "none")),
+        _ => None,
+    }
+}
+
+/// The checks that the guest makes itself have passed: ACPI is in use, there is no device tree.
+pub fn checks(facts: &Facts) -> Option<Answer> {
+    let failed: Vec<_> = facts
+        .checks
+        .iter()
+        .filter(|test| test.ending != Ending::Passed)
+        .map(|test| format!("{}: {}", test.name, test.why.join(" ")))
+        .collect();
+    let nodes: Vec<_> = facts.nodes.iter().filter(|node| *node != "chosen").collect();
+    Some(if !failed.is_empty() {
+        Answer::new(false, failed.join("\n"))
+    } else if !nodes.is_empty() {
+        Answer::new(false, format!("the device tree has {nodes:?}"))
+    } else {
+        Answer::new(!facts.checks.is_empty(), format!("{} passed", facts.checks.len()))
+    })
+}
+
+/// The log names each ACPI range, and that it is reserved, in both kernels.
+pub fn announced(look: Look<'_>) -> Option<Answer> {
+    let kernels = [(first(look)?, &look.crash.first_log), (second(look)?, &look.crash.second_log)];
+    let silent = kernels.iter().any(|(facts, log)| {
+        let acpi = facts.acpi_reclaim();
+        acpi.is_empty() || acpi.iter().any(|span| !announces(log, *span))
+    });
+    Some(Answer::yes_or(!silent, "no"))
+}
+
+fn announces(log: &Log, span: Span) -> bool {
+    let range =
+        format!("ACPI Reclaim memory {:#014x}-{:#014x}: reserved", span.start, span.end - 1);
+    log.lines().any(|line| line.contains(&range))
+}
+
+/// There are top-level resources called `ACPI Tables`.
+pub fn published(facts: &Facts) -> Option<Answer> {
+    let spans = top_level(&facts.iomem, ACPI_TABLES);
+    Some(Answer::new(!spans.is_empty(), list(&spans)))
+}
+
+/// They are the EFI map's ACPI Reclaim memory, to the byte, and there is no other of that name.
+pub fn bounds(facts: &Facts) -> Option<Answer> {
+    let (top, all) = (top_level(&facts.iomem, ACPI_TABLES), anywhere(&facts.iomem, ACPI_TABLES));
+    let wanted = facts.acpi_reclaim();
+    let holds = !wanted.is_empty() && top == wanted && all.len() == top.len();
+    Some(Answer::yes_or(holds, format!("EFI map: {}", list(&wanted))))
+}
+
+/// Nothing hangs below them.
+pub fn childless(facts: &Facts) -> Option<Answer> {
+    let tables: Vec<_> =
+        facts.iomem.iter().filter(|resource| resource.name == ACPI_TABLES).collect();
+    let Some(with_child) = tables.iter().find(|resource| !resource.children.is_empty()) else {
+        return Some(Answer::yes_or(!tables.is_empty(), "no such entry"));
+    };
+    let child = &with_child.children[0];
+    Some(Answer::new(false, format!("{} : {}", child.span, child.name)))
+}
+
+/// What left `System RAM` is `ACPI Tables` now, to the byte.
+pub fn same_sum(look: Look<'_>) -> Option<Answer> {
+    let facts = first(look)?;
+    let stock = look.stock.first.as_ref().ok()?;
+    let sum =
+        bytes(top_level(&facts.iomem, SYSTEM_RAM)) + bytes(top_level(&facts.iomem, ACPI_TABLES));
+    Some(Answer::new(sum == bytes(top_level(&stock.iomem, SYSTEM_RAM)), kilobytes(sum)))
+}
+
+/// The crash kernel has no more and no less `System RAM` than stock's.
+pub fn same_ram(look: Look<'_>) -> Option<Answer> {
+    // On the mapping of 2017 there is no crash kernel of stock to compare with.
+    let ram = bytes(top_level(&second(look)?.iomem, SYSTEM_RAM));
+    let stock = match &look.stock.second {
+        Ok(stock) => bytes(top_level(&stock.iomem, SYSTEM_RAM)),
+        Err(_) => CRASH_MEMORY,
+    };
+    Some(Answer::new(ram == stock, kilobytes(ram)))
+}
+
+/// memblock.memory has all of ACPI, mapped.
+pub fn in_memory(facts: &Facts) -> Option<Answer> {
+    Some(has_acpi(facts, facts.memblock.mapped().collect()))
+}
+
+/// memblock.reserved has all of ACPI.
+pub fn reserved(facts: &Facts) -> Option<Answer> {
+    Some(has_acpi(facts, facts.memblock.reserved().collect()))
+}
+
+fn has_acpi(facts: &Facts, spans: Vec<Span>) -> Answer {
+    let acpi = facts.acpi_reclaim();
+    Answer::yes_or(!acpi.is_empty() && covers(spans, acpi), "no")
+}
+
+/// What the crash kernel maps is what it was given, and ACPI.
+pub fn confined(facts: &Facts) -> Option<Answer> {
+    if facts.usable.is_empty() {
+        return Some(Answer::new(false, "no linux,usable-memory-range"));
+    }
+    let given: Vec<_> = facts.usable.iter().copied().chain(facts.acpi_reclaim()).collect();
+    let stray: Vec<_> =
+        facts.memblock.mapped().filter(|span| !covers(given.clone(), [*span])).collect();
+    Some(Answer::yes_or(stray.is_empty(), list(&stray)))
+}
+
+/// The crash kernel has not more memory than crashkernel= gave.
+pub fn mem_total(facts: &Facts) -> Option<Answer> {
+    let total = facts.mem_total;
+    Some(Answer::new(total <= CRASH_MEMORY, kilobytes(total)))
+}
+
+/// Each file below /sys/firmware/acpi/tables is the same in both kernels.
+pub fn same_tables(look: Look<'_>) -> Option<Answer> {
+    let (first, second) = (&first(look)?.tables, &second(look)?.tables);
+    let mut different: Vec<_> = first
+        .keys()
+        .chain(second.keys())
+        .filter(|name| first.get(*name) != second.get(*name))
+        .map(String::as_str)
+        .collect();
+    different.sort_unstable();
+    different.dedup();
+    Some(if different.is_empty() {
+        Answer::new(!first.is_empty(), format!("{} files", first.len()))
+    } else {
+        Answer::new(false, format!("different: {}", different.join(", ")))
+    })
+}
+
+/// No page of ACPI is ioremapped. The flash and the interrupt controller are, always.
+pub fn remapped(facts: &Facts) -> Option<Answer> {
+    let acpi = facts.acpi_reclaim();
+    let count = facts
+        .ioremaps
+        .iter()
+        .filter(|mapping| acpi.iter().any(|span| span.overlaps(**mapping)))
+        .count();
+    if facts.ioremaps.is_empty() {
+        return Some(Answer::new(false, "no mapping at all in /proc/vmallocinfo"));
+    }
+    Some(Answer::new(count == 0 && !acpi.is_empty(), count.to_string()))
+}
+
+/// /dev/mem refuses each access, as not permitted.
+pub fn refused(facts: &Facts) -> Option<Answer> {
+    let kinds = ["read", "write", "mmap"].map(|kind| facts.dev_mem_outcomes(kind));
+    let holds = kinds.iter().all(|outcomes| outcomes.iter().eq([&"EPERM"]));
+    let says = kinds.map(|outcomes| outcomes.into_iter().collect::<Vec<_>>().join("/"));
+    Some(Answer::new(holds, says.join(", ")))
+}
+
+/// All of /proc/vmcore was copied: what it says that it has, and what its headers say.
+pub fn saved(look: Look<'_>) -> Option<Answer> {
+    let saved = second(look)?.saved?;
+    let dump = match &look.crash.dump {
+        Ok(dump) => dump,
+        Err(error) => return Some(Answer::new(false, format!("{error:#}"))),
+    };
+    let megabytes = saved.written >> 20;
+    Some(if [saved.read, saved.written] != [saved.size; 2] {
+        let text = format!("{} bytes, {} read, {} written", saved.size, saved.read, saved.written);
+        Answer::new(false, text)
+    } else if dump.end != saved.size {
+        Answer::new(false, format!("{} bytes, {} by its headers", saved.size, dump.end))
+    } else {
+        Answer::new(saved.size > 0, format!("{megabytes} MiB in {:.1} s", saved.seconds))
+    })
+}
+
+/// The dump has the memory of the kernel that crashed: all of its System RAM but the crash
+/// kernel's, nothing else but ACPI Tables, and the pages that were left there to be found.
+pub fn whole(look: Look<'_>) -> Option<Answer> {
+    second(look)?.saved?;
+    let facts = first(look)?;
+    Some(match dump_problem(look.crash, facts) {
+        Ok(None) => Answer::new(true, "yes"),
+        Ok(Some(problem)) => Answer::new(false, problem),
+        Err(error) => Answer::new(false, format!("{error:#}")),
+    })
+}
+
+fn dump_problem(crash: &Crash, facts: &Facts) -> anyhow::Result<Option<String>> {
+    let dump = match &crash.dump {
+        Ok(dump) => dump,
+        Err(error) => return Ok(Some(format!("{error:#}"))),
+    };
+    let release = dump.info("OSRELEASE").unwrap_or("nothing");
+    if release != facts.release {
+        return Ok(Some(format!("VMCOREINFO names {release}, not {}", facts.release)));
+    }
+    if crash.evidence != EVIDENCE_PAGES {
+        return Ok(Some(format!("{} of {EVIDENCE_PAGES} pages of evidence", crash.evidence)));
+    }
+    let memory = dump.memory()?;
+    let ram = top_level(&facts.iomem, SYSTEM_RAM);
+    let acpi = top_level(&facts.iomem, ACPI_TABLES);
+    let crash_memory = anywhere(&facts.iomem, CRASH_KERNEL);
+    if let Some(span) =
+        memory.iter().find(|span| crash_memory.iter().any(|memory| memory.overlaps(**span)))
+    {
+        return Ok(Some(format!("{span} is the crash kernel's memory")));
+    }
+    if !covers(ram.iter().chain(&acpi).copied(), memory.iter().copied()) {
+        return Ok(Some(format!("more than System RAM: {}", list(&memory))));
+    }
+    // Whether ACPI Tables belong to a dump is a property of its own.
+    let all = memory.iter().chain(&crash_memory).chain(&acpi).copied();
+    if !covers(all, ram) {
+        return Ok(Some(format!("less than System RAM: {}", list(&memory))));
+    }
+    Ok(None)
+}
+
+/// kexec_file_load() has the kernel list its memory, and that includes ACPI; kexec_load() has
+/// kexec(8) list what is `System RAM`, and that does not.
+pub fn tables_in_dump(look: Look<'_>) -> Option<Answer> {
+    second(look)?.saved?;
+    let facts = first(look)?;
+    let dump = match &look.crash.dump {
+        Ok(dump) => dump,
+        Err(error) => return Some(Answer::new(false, format!("{error:#}"))),
+    };
+    Some(match tables_held(dump, facts, &look.crash.first_log) {
+        Ok(held) => {
+            let wanted = look.loader == Loader::File;
+            Answer::new(held == wanted, if held { "has them" } else { "has not" })
+        }
+        Err(error) => Answer::new(false, format!("{error:#}")),
+    })
+}
+
+static TABLE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^ACPI: (\S{4}) 0x([0-9A-F]{16}) ([0-9A-F]{6})\b").unwrap());
+
+/// Where the tables are, by their signature, as the log of a kernel says.
+fn table_places(log: &Log) -> BTreeMap<String, Span> {
+    let hex = |digits: &str| u64::from_str_radix(digits, 16).unwrap_or(u64::MAX);
+    log.lines()
+        .filter_map(|line| TABLE.captures(line))
+        .map(|parts| {
+            let start = hex(&parts[2]);
+            (parts[1].to_owned(), Span { start, end: start.saturating_add(hex(&parts[3])) })
+        })
+        .collect()
+}
+
+/// Whether the dump has every table, and each is what the first kernel saw; or has none.
+fn tables_held(dump: &Vmcore, facts: &Facts, log: &Log) -> anyhow::Result<bool> {
+    let (mut held, mut missing) = (0, 0);
+    for (name, span) in table_places(log) {
+        let Some(hash) = facts.tables.get(&name) else { continue };
+        match dump.bytes(span)? {
+            None => missing += 1,
+            Some(table) if sha256(&table) == *hash => held += 1,
+            Some(_) => anyhow::bail!("{name} in the dump is not what the first kernel saw"),
+        }
+    }
+    match (held, missing) {
+        (0, 0) => anyhow::bail!("the log of the first kernel does not say where a table is"),
+        (_, 0) => Ok(true),
+        (0, _) => Ok(false),
+        _ => anyhow::bail!("the dump has {held} tables and lacks {missing}"),
+    }
+}
+
+fn kilobytes(bytes: u64) -> String {
+    format!("{} kB", bytes / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_announced_with_both_its_ends() {
+        let log = Log::new(
+            "[    0.000000] efi: ACPI Reclaim memory 0x00007c430000-0x00007c43ffff: reserved, it has the ACPI tables\n\
+             [    0.000000] efi:   0x00007d000000-0x00007d00ffff [ACPI Reclaim|   |  |  |  |  |  |  |  |  |  |   |WB|  |  |  ]\n",
+        );
+        assert!(announces(&log, Span::inclusive(0x7c43_0000, 0x7c43_ffff)));
+        assert!(!announces(&log, Span::inclusive(0x7c43_0000, 0x7c44_ffff)));
+        assert!(!announces(&log, Span::inclusive(0x7d00_0000, 0x7d00_ffff)));
+    }
+
+    #[test]
+    fn the_log_says_where_a_table_is() {
+        let log = Log::new(
+            "[    0.000000] ACPI: Early table checksum verification disabled\n\
+             [    0.000000] ACPI: RSDP 0x000000007C43F018 000024 (v02 BOCHS )\n\
+             [    0.000000] ACPI: DSDT 0x000000007C437118 001468 (v02 BOCHS  BXPC     00000001 BXPC 00000001)\n",
+        );
+        let places = table_places(&log);
+        assert_eq!(places["DSDT"], Span { start: 0x7c43_7118, end: 0x7c43_8580 });
+        assert_eq!(places.len(), 2);
+    }
+}

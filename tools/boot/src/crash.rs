@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The main job: crash a machine with a stock kernel and with the series, by each loader, and put
+//! what came of it side by side.
+
+use crate::{
+    Counts,
+    crash_case::{Crash, CrashCase, Loader},
+    guest::Guest,
+    machine, parallel,
+    properties::{Expected, Look, Of, PROPERTIES},
+    table::{Answers, Row, judge, properties, render},
+};
+use anyhow::{Context, Result};
+use build::{
+    deps::{self, Qemu},
+    kernel::{Kernel, Source, Spec, Variant, obtain},
+};
+
+/// What to crash.
+#[derive(Clone, Debug)]
+pub struct CrashOptions {
+    /// The tree that the kernels are built from.
+    pub source: Source,
+    /// Whether ACPI memory is mapped as in 2017.
+    pub reproduce_2017: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How many properties are as expected.
+    pub counts: Counts,
+    /// What is not as expected, one line each.
+    pub complaints: Vec<String>,
+    /// The table.
+    pub table: String,
+    /// Which machine and which kernels: one line each.
+    pub described: Vec<String>,
+}
+
+impl Outcome {
+    /// The line that says it all.
+    pub fn verdict(&self) -> String {
+        let Counts { passed, failed } = self.counts;
+        match failed {
+            0 => format!("PASSED: {passed} properties are as expected in both columns"),
+            _ => format!("FAILED: {failed} of {} properties are not as expected", passed + failed),
+        }
+    }
+}
+
+/// Crashes, prints the table and the verdict.
+pub fn run(options: &CrashOptions) -> Result<Outcome> {
+    let outcome = measure(options)?;
+    for line in &outcome.described {
+        println!("{line}");
+    }
+    println!("{}", outcome.table);
+    for complaint in &outcome.complaints {
+        println!("not as expected: {complaint}");
+    }
+    println!("{}", outcome.verdict());
+    Ok(outcome)
+}
+
+/// Crashes and measures.
+pub fn measure(options: &CrashOptions) -> Result<Outcome> {
+    let qemu = deps::qemu()?;
+    let guest = Guest::find()?;
+    let mapping_2017 = options.reproduce_2017;
+    let stock = kernel(&options.source, Variant { series: false, mapping_2017 })?;
+    let series = kernel(&options.source, Variant { series: true, mapping_2017 })?;
+    let prefix = if mapping_2017 { "2017" } else { "crash" };
+    let crashes = Loader::ALL.map(|loader| {
+        [("stock", &stock), ("series", &series)].map(|(column, kernel)| CrashCase {
+            name: format!("{prefix}-{column}-{}", loader.name()),
+            first: kernel,
+            crash: kernel,
+            loader,
+        })
+    });
+    let cases: Vec<_> = crashes.into_iter().flatten().collect();
+    let crashes = run_all(&cases, &qemu, &guest)?;
+    let rows = rows(&crashes, mapping_2017);
+    let (counts, complaints) = judge(&rows);
+    Ok(Outcome {
+        counts,
+        complaints,
+        table: render(&rows),
+        described: described(&qemu, &stock, &series, &crashes),
+    })
+}
+
+/// Has a stock kernel load the crash kernel with the series, by each loader: what concerns the
+/// crash kernel must hold whatever loaded it (R4).
+pub fn loaded_by_stock(source: &Source) -> Result<Counts> {
+    let qemu = deps::qemu()?;
+    let guest = Guest::find()?;
+    let (stock, series) = (kernel(source, Variant::STOCK)?, kernel(source, SERIES)?);
+    let cases = Loader::ALL.map(|loader| CrashCase {
+        name: format!("mixed-{}", loader.name()),
+        first: &stock,
+        crash: &series,
+        loader,
+    });
+    let mut counts = Counts::default();
+    let names: Vec<_> = cases.iter().map(|case| case.name.as_str()).collect();
+    let crashes = parallel::run(&names, |at, progress| cases[at].run(&qemu, &guest, progress))?;
+    for (case, crash) in cases.iter().zip(&crashes) {
+        let look = Look { crash, stock: crash, loader: case.loader };
+        for property in PROPERTIES.iter().filter(|one| matches!(one.of, Of::Crash | Of::Run)) {
+            let answer = (property.ask)(look);
+            if Expected::Holds.met_by(case.loader, answer.as_ref()) {
+                counts.passed += 1;
+            } else {
+                counts.failed += 1;
+                println!("{}: {}: {answer:?}", case.name, property.name.trim());
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// The series, mapped as today.
+const SERIES: Variant = Variant { series: true, mapping_2017: false };
+
+fn kernel(source: &Source, variant: Variant) -> Result<Kernel> {
+    obtain(&Spec { source: source.clone(), variant, flavour: "minimal".into() })
+}
+
+/// Stock and series, by one loader.
+struct Pair {
+    loader: Loader,
+    stock: Crash,
+    series: Crash,
+}
+
+fn run_all(cases: &[CrashCase<'_>], qemu: &Qemu, guest: &Guest) -> Result<Vec<Pair>> {
+    let names: Vec<_> = cases.iter().map(|case| case.name.as_str()).collect();
+    let done = parallel::run(&names, |at, progress| cases[at].run(qemu, guest, progress))?;
+    let mut done = done.into_iter();
+    let mut pairs = Vec::new();
+    for loader in Loader::ALL {
+        let stock = done.next().context("a crash of stock is missing")?;
+        let series = done.next().context("a crash of the series is missing")?;
+        pairs.push(Pair { loader, stock, series });
+    }
+    Ok(pairs)
+}
+
+fn rows(pairs: &[Pair], mapping_2017: bool) -> Vec<Row> {
+    properties(mapping_2017)
+        .map(|property| {
+            let answers = |column: fn(&Pair) -> &Crash| -> Answers {
+                pairs
+                    .iter()
+                    .map(|pair| {
+                        let (crash, stock) = (column(pair), &pair.stock);
+                        let look = Look { crash, stock, loader: pair.loader };
+                        (pair.loader, (property.ask)(look))
+                    })
+                    .collect()
+            };
+            let (stock, series) = (answers(|pair| &pair.stock), answers(|pair| &pair.series));
+            Row::new(property, mapping_2017, stock, series)
+        })
+        .collect()
+}
+
+fn described(qemu: &Qemu, stock: &Kernel, series: &Kernel, pairs: &[Pair]) -> Vec<String> {
+    let mut lines = vec![
+        format!("machine  {}", machine::describe(qemu)),
+        format!("stock    {}", stock.described),
+        format!("series   {}", series.described),
+    ];
+    for crash in pairs.iter().flat_map(|pair| [&pair.stock, &pair.series]) {
+        let phases: Vec<_> = crash
+            .run
+            .phases
+            .iter()
+            .map(|(name, took)| format!("{name} {:.1}", took.as_secs_f64()))
+            .collect();
+        lines.push(format!(
+            "out/boots/{}: {:.1} s ({})",
+            crash.dir.file_name().unwrap_or_default().to_string_lossy(),
+            crash.run.took.as_secs_f64(),
+            phases.join(", ")
+        ));
+    }
+    lines
+}

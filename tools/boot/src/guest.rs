@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What stands in the guest's file system.
+
+use crate::{
+    archive::Archive,
+    crash_case::{EVIDENCE_PAGES, Loader},
+    program,
+};
+use anyhow::{Context, Result};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+use util::place;
+
+/// The parts that every initramfs is put together from.
+pub struct Guest {
+    busybox: PathBuf,
+    kexec: PathBuf,
+    libraries: BTreeMap<String, PathBuf>,
+    scripts: PathBuf,
+}
+
+/// What the first kernel of a crash is told.
+pub struct CrashOrders<'a> {
+    /// The system call that loads the crash kernel.
+    pub loader: Loader,
+    /// What the evidence in memory begins with.
+    pub run_id: &'a str,
+    /// The crash kernel.
+    pub image: &'a Path,
+    /// Its command line.
+    pub command_line: &'a str,
+}
+
+impl Guest {
+    /// Finds the parts among the packages for the guest.
+    pub fn find() -> Result<Self> {
+        let root = build::guest_packages::root()?;
+        let kexec = program::find(&root, &["sbin/kexec", "usr/sbin/kexec"])?;
+        Ok(Self {
+            busybox: program::find(&root, &["bin/busybox", "usr/bin/busybox"])?,
+            libraries: program::needed(&root, &kexec)?,
+            kexec,
+            scripts: place::checkout()?.join("scripts/guest"),
+        })
+    }
+
+    /// An initramfs that crashes: it has a crash kernel, and the initramfs of that inside.
+    pub fn crash(&self, orders: &CrashOrders<'_>) -> Result<Archive> {
+        let mut crash_initramfs = Vec::new();
+        self.common()?.write(&mut crash_initramfs)?;
+        let mut archive = self
+            .common()?
+            .bytes("guest/case", orders.text())
+            .file("boot/Image", orders.image)?
+            .bytes("boot/crash.cpio", crash_initramfs)
+            .file("sbin/kexec", &self.kexec)?;
+        for (path, file) in &self.libraries {
+            archive = archive.file(path, file)?;
+        }
+        Ok(archive)
+    }
+
+    /// An initramfs that does nothing but say that it has come up.
+    pub fn boot_only(&self) -> Result<Archive> {
+        Ok(self.common()?.bytes("guest/case", "script=boot-only\n"))
+    }
+
+    fn common(&self) -> Result<Archive> {
+        let mut archive = Archive::new()
+            // The kernel opens it for the first process.
+            .char_device("dev/console", 5, 1)
+            .file("bin/busybox", &self.busybox)?
+            .file("init", &self.scripts.join("init"))?;
+        let scripts = fs::read_dir(&self.scripts)
+            .with_context(|| format!("cannot read {}", self.scripts.display()))?;
+        for script in scripts {
+            let path = script?.path();
+            if path.extension().is_some_and(|extension| extension == "sh") {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                archive = archive.file(&format!("guest/{name}"), &path)?;
+            }
+        }
+        Ok(archive)
+    }
+}
+
+impl CrashOrders<'_> {
+    /// The orders as assignments of the shell.
+    fn text(&self) -> String {
+        format!(
+            "script=crash-first\nloader={}\nrun_id={}\nevidence_pages={EVIDENCE_PAGES}\n\
+             crash_command_line='{}'\n",
+            self.loader.option(),
+            self.run_id,
+            self.command_line
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use util::command::Cmd;
+
+    #[test]
+    fn orders_are_assignments() {
+        let orders = CrashOrders {
+            loader: Loader::Load,
+            run_id: "evidence-0123",
+            image: Path::new("Image"),
+            command_line: "console=ttyAMA0 panic=-1",
+        };
+        let script =
+            format!("{}echo $loader $evidence_pages \"$crash_command_line\"", orders.text());
+        let said = Cmd::new("sh").args(["-euc", &script]).read().unwrap();
+        assert_eq!(said, "-c 256 console=ttyAMA0 panic=-1\n");
+    }
+}

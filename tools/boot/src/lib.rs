@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Boots kernels under UEFI in QEMU, crashes them, and measures what comes back.
+
+pub mod answers;
+pub mod archive;
+pub mod crash;
+pub mod crash_case;
+pub mod efi_map;
+pub mod facts;
+pub mod guest;
+pub mod iomem;
+pub mod ktap;
+pub mod kunit;
+pub mod log;
+pub mod machine;
+pub mod memblock;
+pub mod parallel;
+pub mod program;
+pub mod properties;
+pub mod run;
+pub mod span;
+pub mod table;
+pub mod test;
+pub mod trouble;
+pub mod usable_memory;
+pub mod vmcore;
+
+/// How many checks passed, and how many did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Passed.
+    pub passed: usize,
+    /// Failed.
+    pub failed: usize,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is asked of each crash, and what a stock kernel answers.
+
+use crate::{
+    answers::{self, first, second},
+    crash_case::{Crash, Loader},
+};
+
+/// What was measured for one property.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the property holds.
+    pub holds: bool,
+    /// The measured value.
+    pub says: String,
+}
+
+impl Answer {
+    /// An answer that says `says` either way.
+    pub fn new(holds: bool, says: impl Into<String>) -> Self {
+        Self { holds, says: says.into() }
+    }
+
+    /// An answer that says `yes`, or else `no`.
+    pub fn yes_or(holds: bool, no: impl Into<String>) -> Self {
+        Self::new(holds, if holds { "yes".into() } else { no.into() })
+    }
+}
+
+/// What a column of the table must answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// The property holds.
+    Holds,
+    /// The property was measured, and does not hold: otherwise asking for it proves nothing.
+    Fails,
+    /// It fails when the crash kernel was loaded by this loader, and holds with the other.
+    FailsWith(Loader),
+    /// The run ends before the property can be measured.
+    NotReached,
+}
+
+impl Expected {
+    /// What is expected when the crash kernel was loaded by `loader`.
+    pub fn with(self, loader: Loader) -> Self {
+        match self {
+            Self::FailsWith(one) if one == loader => Self::Fails,
+            Self::FailsWith(_) => Self::Holds,
+            same => same,
+        }
+    }
+
+    /// Whether the answer, with this loader, is the expected one.
+    pub fn met_by(self, loader: Loader, answer: Option<&Answer>) -> bool {
+        match self.with(loader) {
+            Self::Holds => answer.is_some_and(|answer| answer.holds),
+            Self::NotReached => answer.is_none(),
+            Self::Fails | Self::FailsWith(_) => answer.is_some_and(|answer| !answer.holds),
+        }
+    }
+}
+
+/// Whose property it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The first kernel.
+    First,
+    /// The crash kernel, whichever kernel loaded it.
+    Crash,
+    /// Both kernels.
+    Both,
+    /// The run as a whole.
+    Run,
+}
+
+/// One crash, and the crash of the stock kernel beside it.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// The crash that is asked.
+    pub crash: &'a Crash,
+    /// The same with the stock kernel.
+    pub stock: &'a Crash,
+    /// How the crash kernel was loaded.
+    pub loader: Loader,
+}
+
+/// One row of the table.
+pub struct Property {
+    /// What it is.
+    pub name: &'static str,
+    /// Whose it is.
+    pub of: Of,
+    /// What a stock kernel answers. The series must hold every property.
+    pub stock: Expected,
+    /// Measures it; `None` when the run did not come that far.
+    pub ask: fn(Look<'_>) -> Option<Answer>,
+}
+
+impl Property {
+    const fn new(
+        name: &'static str,
+        of: Of,
+        stock: Expected,
+        ask: fn(Look<'_>) -> Option<Answer>,
+    ) -> Self {
+        Self { name, of, stock, ask }
+    }
+
+    /// What the stock column must answer on a kernel with the mapping of 2017: its crash kernel
+    /// dies before it can say anything.
+    pub fn stock_of_2017(&self) -> Expected {
+        match self.of {
+            Of::First => self.stock,
+            Of::Crash | Of::Both => Expected::NotReached,
+            Of::Run => Expected::Fails,
+        }
+    }
+}
+
+use Expected::{Fails, Holds};
+use Of::{Both as OfBoth, Crash as OfCrash, First as OfFirst, Run as OfRun};
+
+/// All properties, in the order of the table.
+pub static PROPERTIES: [Property; 27] = [
+    Property::new("run came to its end", OfRun, Holds, answers::complete),
+    Property::new("console: no panic, WARN, BUG, ACPI error", OfRun, Holds, answers::untroubled),
+    Property::new(
+        "crash kernel: no alignment fault (as of 2017)",
+        OfRun,
+        Holds,
+        answers::no_alignment_fault,
+    ),
+    Property::new("guest's own checks, first kernel", OfFirst, Holds, |look| {
+        answers::checks(first(look)?)
+    }),
+    Property::new("guest's own checks, crash kernel", OfCrash, Holds, |look| {
+        answers::checks(second(look)?)
+    }),
+    Property::new(
+        "one line of the log per ACPI range, both kernels",
+        OfBoth,
+        Fails,
+        answers::announced,
+    ),
+    Property::new("ACPI Tables in /proc/iomem, first kernel", OfFirst, Fails, |look| {
+        answers::published(first(look)?)
+    }),
+    Property::new("  bounds are the EFI map's ACPI Reclaim", OfFirst, Fails, |look| {
+        answers::bounds(first(look)?)
+    }),
+    Property::new("  nothing below it", OfFirst, Fails, |look| answers::childless(first(look)?)),
+    Property::new("ACPI Tables in /proc/iomem, crash kernel", OfCrash, Fails, |look| {
+        answers::published(second(look)?)
+    }),
+    Property::new("  bounds are the EFI map's ACPI Reclaim", OfCrash, Fails, |look| {
+        answers::bounds(second(look)?)
+    }),
+    Property::new("  nothing below it", OfCrash, Fails, |look| answers::childless(second(look)?)),
+    Property::new(
+        "System RAM + ACPI Tables as in stock, first kernel",
+        OfFirst,
+        Holds,
+        answers::same_sum,
+    ),
+    Property::new("System RAM as in stock, crash kernel", OfCrash, Holds, answers::same_ram),
+    Property::new("memblock.memory has ACPI Reclaim, first kernel", OfFirst, Holds, |look| {
+        answers::in_memory(first(look)?)
+    }),
+    Property::new("memblock.memory has ACPI Reclaim, crash kernel", OfCrash, Fails, |look| {
+        answers::in_memory(second(look)?)
+    }),
+    Property::new("memblock.reserved has ACPI Reclaim, first kernel", OfFirst, Holds, |look| {
+        answers::reserved(first(look)?)
+    }),
+    Property::new("memblock.reserved has ACPI Reclaim, crash kernel", OfCrash, Fails, |look| {
+        answers::reserved(second(look)?)
+    }),
+    Property::new("no other memory of the crashed kernel in memblock", OfCrash, Holds, |look| {
+        answers::confined(second(look)?)
+    }),
+    Property::new("MemTotal within crashkernel=, crash kernel", OfCrash, Holds, |look| {
+        answers::mem_total(second(look)?)
+    }),
+    Property::new("tables the same in both kernels (sha256)", OfCrash, Holds, answers::same_tables),
+    Property::new("ioremaps of ACPI Reclaim pages, crash kernel", OfCrash, Fails, |look| {
+        answers::remapped(second(look)?)
+    }),
+    Property::new("/dev/mem: read, write, mmap refused, first kernel", OfFirst, Holds, |look| {
+        answers::refused(first(look)?)
+    }),
+    Property::new("/dev/mem: read, write, mmap refused, crash kernel", OfCrash, Fails, |look| {
+        answers::refused(second(look)?)
+    }),
+    Property::new("/proc/vmcore saved to its end", OfCrash, Holds, answers::saved),
+    Property::new("  dump is all memory of the crashed kernel", OfCrash, Holds, answers::whole),
+    Property::new(
+        "  dump has the tables with -s, not with -c",
+        OfBoth,
+        Expected::FailsWith(Loader::Load),
+        answers::tables_in_dump,
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_stock_should_fail_must_be_seen_to_fail() {
+        let met = |expected: Expected, holds: Option<bool>| {
+            let answer = holds.map(|holds| Answer::new(holds, ""));
+            expected.met_by(Loader::File, answer.as_ref())
+        };
+        for (expected, passed, failed, not_reached) in [
+            (Holds, true, false, false),
+            (Fails, false, true, false),
+            (Expected::FailsWith(Loader::File), false, true, false),
+            (Expected::FailsWith(Loader::Load), true, false, false),
+            (Expected::NotReached, false, false, true),
+        ] {
+            assert_eq!(met(expected, Some(true)), passed, "{expected:?} of what holds");
+            assert_eq!(met(expected, Some(false)), failed, "{expected:?} of what fails");
+            assert_eq!(met(expected, None), not_reached, "{expected:?} of nothing");
+        }
+    }
+
+    #[test]
+    fn each_rule_of_the_crash_is_seen_to_fail_on_stock() {
+        let failing = PROPERTIES.iter().filter(|property| property.stock == Fails).count();
+        assert!(failing >= 8, "only {failing} properties tell the series from stock");
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lines of a console that no healthy boot has.
+
+use crate::log::{Log, unstamped};
+use regex::RegexSet;
+use std::sync::LazyLock;
+
+/// What a healthy boot never prints.
+static TROUBLE: LazyLock<RegexSet> = LazyLock::new(|| {
+    RegexSet::new([
+        r"Kernel panic - not syncing",
+        r"\bWARNING: ",
+        r"\bBUG: ",
+        r"\bkernel BUG at ",
+        r"Internal error: ",
+        r"Unable to handle kernel ",
+        r"ACPI (BIOS )?(Error|Exception)\b",
+        r"ACPI BIOS Warning",
+        r"rcu: INFO: ",
+        r"soft lockup",
+        r"blocked for more than \d+ seconds",
+        r"printk messages dropped",
+        r"Unhandled fault",
+        r"SError Interrupt",
+        r"Synchronous Exception at ",
+        r"ASSERT \[",
+    ])
+    .unwrap()
+});
+
+/// The panic that the case asks for.
+const ASKED_FOR: &str = "Kernel panic - not syncing: sysrq triggered crash";
+
+/// The troublesome lines of a whole console: `firmware` is what stands before the first kernel.
+///
+/// The panic that the guest asked for is none, once: after the guest said that it would.
+pub fn scan(firmware: &str, kernels: &[Log]) -> Vec<String> {
+    let mut asked = false;
+    let mut found = Vec::new();
+    let lines = firmware.lines().map(unstamped).chain(kernels.iter().flat_map(Log::lines));
+    for line in lines {
+        if line == "@phase| crash" {
+            asked = true;
+        } else if asked && line == ASKED_FOR {
+            asked = false;
+        } else if TROUBLE.is_match(line) {
+            found.push(line.to_owned());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan_one(text: &str) -> Vec<String> {
+        scan("", &[Log::new(text)])
+    }
+
+    #[test]
+    fn the_panic_that_was_asked_for_is_no_trouble() {
+        let panic = "Kernel panic - not syncing: sysrq triggered crash\n";
+        assert_eq!(scan_one(&format!("@phase| crash\n{panic}")), [""; 0]);
+        assert_eq!(scan_one(panic).len(), 1, "nobody asked for it");
+        assert_eq!(scan_one(&format!("@phase| crash\n{panic}{panic}")).len(), 1, "twice");
+    }
+
+    #[test]
+    fn finds_each_kind() {
+        for line in [
+            "Kernel panic - not syncing: Unable to initialise architected timer",
+            "WARNING: CPU: 0 PID: 1 at mm/memremap.c:1",
+            "BUG: sleeping function called from invalid context",
+            "kernel BUG at mm/memblock.c:1!",
+            "Unable to handle kernel paging request at virtual address 0",
+            "Internal error: Oops: 0000000096000061 [#1]  SMP",
+            "ACPI BIOS Error (bug): Could not resolve symbol",
+            "ACPI Error: AE_NOT_FOUND",
+            "rcu: INFO: rcu_sched self-detected stall on CPU",
+            "** 12 printk messages dropped **",
+        ] {
+            assert_eq!(scan_one(line).len(), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_healthy_line_is_no_trouble() {
+        let healthy = "ACPI: Interpreter enabled\nACPI: BGRT 0x0\nefi: Processing EFI memory map:";
+        assert_eq!(scan_one(healthy), [""; 0]);
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The harness: one verb per run, as `make VERB` hands it over.
+
+mod opt;
+mod variables;
+mod verbs;
+
+use anyhow::Result;
+use clap::{CommandFactory, FromArgMatches};
+use opt::{Options, Verb};
+use std::{env, process::ExitCode};
+use util::failure::exit_code;
+use verbs::{apply, crash, deps, help, image, test};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(status) => status,
+        Err(error) => {
+            if let Some(error) = error.downcast_ref::<clap::Error>() {
+                eprint!("{}", variables::in_words_of_make(&error.render().to_string()));
+                return ExitCode::from(2);
+            }
+            eprintln!("error: {error:#}");
+            exit_code(&error)
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let arguments = variables::arguments(&Options::command(), &words)?;
+    let command = std::iter::once("make".to_string()).chain(arguments);
+    let options = Options::from_arg_matches(&Options::command().try_get_matches_from(command)?)?;
+    match options.verb {
+        Verb::Help => help::run(),
+        Verb::Deps => deps::run(),
+        Verb::Crash(options) => crash::run(options),
+        Verb::Test => test::run(),
+        Verb::Image(options) => image::run(options),
+        Verb::Apply(options) => apply::run(options),
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The verbs and what they take. The doc comments are what `make help` prints.
+
+use build::{base::Bases, kernel::Source};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// ACPI Tables for arm64 kdump: crash an ACPI-only machine, and come back with its tables and its
+/// dump.
+#[derive(Debug, Parser)]
+#[command(name = "make", disable_help_subcommand = true)]
+pub struct Options {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Find what is needed on this machine, and install what is missing
+    Deps,
+    /// Crash the machine with the series and without it, and compare
+    Crash(CrashOptions),
+    /// Run all tests of the project
+    Test,
+    /// Build one kernel; prints the path of its Image
+    Image(ImageOptions),
+    /// Apply the series to your own tree: commits on a new branch in a git tree, in place otherwise
+    Apply(ApplyOptions),
+    /// Print this
+    Help,
+}
+
+/// What `crash` takes.
+#[derive(Debug, Args)]
+pub struct CrashOptions {
+    #[command(flatten)]
+    pub kernel: KernelOptions,
+    /// Bring back the fault of this year in the kernel: 2017
+    #[arg(long, value_name = "YEAR")]
+    pub reproduce: Option<Fault>,
+}
+
+/// What `image` takes.
+#[derive(Debug, Args)]
+pub struct ImageOptions {
+    #[command(flatten)]
+    pub kernel: KernelOptions,
+    /// Configuration: a file below configs/, without its ending
+    #[arg(long, value_name = "NAME", default_value = "minimal")]
+    pub flavour: String,
+    /// Whether the series is applied
+    #[arg(long, value_name = "on|off", default_value = "on")]
+    pub series: Switch,
+}
+
+/// What `apply` takes.
+#[derive(Debug, Args)]
+pub struct ApplyOptions {
+    /// Your kernel tree
+    #[arg(long, value_name = "DIR")]
+    pub linux: PathBuf,
+    /// Sign the patches off with your git identity: 1
+    #[arg(long, value_name = "0|1", default_value = "0")]
+    pub signoff: Flag,
+}
+
+/// Which kernel tree.
+#[derive(Debug, Args)]
+pub struct KernelOptions {
+    /// Version of the kernel; bases.toml lists them
+    #[arg(long, value_name = "VERSION")]
+    pub base: Option<String>,
+    /// Your own kernel tree instead of a base; nothing is ever built in it
+    #[arg(long, value_name = "DIR", conflicts_with = "base")]
+    pub linux: Option<PathBuf>,
+}
+
+impl KernelOptions {
+    /// The tree that is asked for.
+    pub fn source(self) -> anyhow::Result<Source> {
+        if let Some(dir) = self.linux {
+            return Ok(Source::Dir(dir));
+        }
+        let bases = Bases::load()?;
+        let version = self.base.unwrap_or_else(|| bases.default.clone());
+        bases.get(&version)?;
+        Ok(Source::Base(version))
+    }
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// 1 or 0, as make's variables have it.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum Flag {
+    /// No.
+    #[value(name = "0")]
+    No,
+    /// Yes.
+    #[value(name = "1")]
+    Yes,
+}
+
+/// A fault that can be brought back.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum Fault {
+    /// ACPI memory mapped as Device memory.
+    #[value(name = "2017")]
+    Mapping2017,
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `make test`
+
+use super::status;
+use anyhow::{Context, Result};
+use boot::Counts;
+use build::{base::Bases, kernel::Source};
+use regex::Regex;
+use std::{
+    env,
+    process::{Command, ExitCode},
+    time::Instant,
+};
+use util::{command::Cmd, place};
+
+/// A group of tests.
+struct Group {
+    name: &'static str,
+    run: fn() -> Result<Counts>,
+}
+
+/// The groups, the quick ones first.
+const GROUPS: &[Group] = &[
+    Group { name: "layout of the code", run: layout },
+    Group { name: "tests on the host", run: host_tests },
+    Group { name: "boots", run: boots },
+];
+
+/// Runs all groups; the last line has the counts.
+pub fn run() -> Result<ExitCode> {
+    build::deps::ensure()?;
+    let mut all = Counts::default();
+    for group in GROUPS {
+        println!("== {}", group.name);
+        let started = Instant::now();
+        let counts = (group.run)().unwrap_or_else(|error| {
+            // What keeps a group from running is one failure of it; the others run all the same.
+            println!("failed: {error:#}");
+            Counts { passed: 0, failed: 1 }
+        });
+        let seconds = started.elapsed().as_secs_f64();
+        println!("{}: {} in {seconds:.1} s", group.name, shown(counts));
+        all += counts;
+    }
+    println!("{}", shown(all));
+    Ok(status(all))
+}
+
+fn shown(counts: Counts) -> String {
+    format!("{} passed, {} failed", counts.passed, counts.failed)
+}
+
+/// cargo in the checkout.
+fn cargo() -> Result<Cmd> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // The make that runs this harness is not cargo's business.
+    Ok(Cmd::new(cargo).dir(place::checkout()?).env("MAKEFLAGS", "").env("MAKELEVEL", ""))
+}
+
+fn layout() -> Result<Counts> {
+    let passed = cargo()?.args(["fmt", "--all", "--check"]).run().is_ok();
+    Ok(Counts { passed: usize::from(passed), failed: usize::from(!passed) })
+}
+
+fn host_tests() -> Result<Counts> {
+    let cmd = cargo()?.args(["test", "--workspace", "--locked", "--quiet", "--no-fail-fast"]);
+    println!("$ {cmd}");
+    let mut command: Command = cmd.command();
+    let output = command.output().context("cannot start cargo")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let counts = counts_in(&text, output.status.success());
+    if counts.failed > 0 {
+        println!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(counts)
+}
+
+fn boots() -> Result<Counts> {
+    boot::test::run(&Source::Base(Bases::load()?.default))
+}
+
+/// Adds up the results of all test programs that cargo ran.
+fn counts_in(output: &str, success: bool) -> Counts {
+    let result = Regex::new(r"(?m)^test result: \w+\. (\d+) passed; (\d+) failed;")
+        .expect("the expression is well formed");
+    let mut all = Counts::default();
+    for found in result.captures_iter(output) {
+        let number = |at: usize| found[at].parse().unwrap_or(0);
+        all += Counts { passed: number(1), failed: number(2) };
+    }
+    // What did not compile has no result.
+    if !success && all.failed == 0 {
+        all.failed = 1;
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "\nrunning 3 tests\n...\n\
+        test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\n\
+        test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
+
+    #[test]
+    fn results_of_all_programs_are_added_up() {
+        assert_eq!(counts_in(OUTPUT, false), Counts { passed: 4, failed: 2 });
+    }
+
+    #[test]
+    fn what_does_not_compile_is_a_failure() {
+        assert_eq!(counts_in("", false), Counts { passed: 0, failed: 1 });
+        assert_eq!(counts_in("", true), Counts::default());
+    }
+
+    #[test]
+    fn the_last_line_is_the_one_that_scripts_read() {
+        assert_eq!(shown(Counts { passed: 4, failed: 2 }), "4 passed, 2 failed");
+    }
+}

@@ -42,7 +42,8 @@ pub fn run(kernel: &Kernel, qemu: &Qemu, guest: &Guest) -> Result<Counts> {
         qemu,
         dir: place::out("boots")?.join(name),
         kernel: kernel.image.clone(),
-        command_line: command_line(),
+        // The configuration may leave KUnit off until it is asked for.
+        command_line: format!("{} kunit.enable=1 kunit.autorun=1", command_line()),
         memory: 1024,
     };
     fs::create_dir_all(&machine.dir)?;

@@ -8,7 +8,8 @@ use crate::{
     properties::{Answer, Expected, Of, PROPERTIES, Property},
 };
 use comfy_table::{
-    Cell, Color, ContentArrangement, Table, TableComponent, presets::UTF8_HORIZONTAL_ONLY,
+    Cell, Color, ColumnConstraint, ContentArrangement, Table, TableComponent,
+    presets::UTF8_HORIZONTAL_ONLY,
 };
 use std::collections::BTreeMap;
 
@@ -122,6 +123,10 @@ pub fn render(rows: &[Row]) -> String {
             cell(&row.stock, row.stock_expected),
             cell(&row.series, Expected::Holds),
         ]);
+    }
+    // Names are read as one line; values may wrap.
+    if let Some(names) = table.column_mut(0) {
+        names.set_constraint(ColumnConstraint::ContentWidth);
     }
     table.trim_fmt()
 }

@@ -9,14 +9,18 @@
 
 @request@
 symbol iomem_resource, kernel_data, standard_resources, num_standard_resources;
+identifier res;
 @@
  request_standard_resources(...)
  {
  ...
+ struct resource *res;
+ ...
  insert_resource(&iomem_resource, &kernel_data);
-+
-+standard_resources = arm64_request_memory_resources(&num_standard_resources);
-+if (standard_resources)
++res = arm64_request_memory_resources(&num_standard_resources);
++if (res) {
++	standard_resources = res;
 +	return;
++}
  ...
  }

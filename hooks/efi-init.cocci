@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// drivers/firmware/efi/efi-init.c: ACPI Reclaim memory is reserved in one place, and what a crash
-// kernel may use is decided where the EFI memory map is known.
+// drivers/firmware/efi/efi-init.c: ACPI Reclaim memory is reserved in one place.
 
 @@
 @@
@@ -15,7 +14,7 @@ symbol md, paddr, size;
  {
  <...
 -if (md->type == EFI_ACPI_RECLAIM_MEMORY)
-+if (md->type == EFI_ACPI_RECLAIM_MEMORY && !efi_acpi_tables_kept())
++if (md->type == EFI_ACPI_RECLAIM_MEMORY && !efi_reserves_acpi_reclaim())
  	memblock_reserve(paddr, size);
  ...>
  }
@@ -26,9 +25,6 @@ symbol md, paddr, size;
  {
  <...
  reserve_regions();
-+efi_acpi_tables_reserve();
- ...
--early_init_dt_check_for_usable_mem_range();
-+fdt_enforce_memory_region();
++efi_reserve_acpi_reclaim();
  ...>
  }

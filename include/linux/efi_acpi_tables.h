@@ -14,7 +14,7 @@ struct resource;
 
 #ifdef CONFIG_EFI_ACPI_TABLES
 /* Reserves the ACPI Reclaim memory of the EFI memory map. */
-void efi_acpi_tables_reserve(void);
+void efi_reserve_acpi_reclaim(void);
 
 /* Applies linux,usable-memory-range to the memory of the EFI memory map. */
 void fdt_enforce_memory_region(void);
@@ -31,18 +31,18 @@ struct resource *arm64_request_memory_resources(int *count);
 /* Whether this boot is going to use ACPI, in arch/arm64/kernel/acpi.c. */
 bool acpi_boot_wanted(void);
 
-/* Whether efi_acpi_tables_reserve() reserves ACPI Reclaim memory. */
-static inline bool efi_acpi_tables_kept(void)
+/* Whether efi_reserve_acpi_reclaim() reserves ACPI Reclaim memory. */
+static inline bool efi_reserves_acpi_reclaim(void)
 {
 	return true;
 }
 #else
-static inline bool efi_acpi_tables_kept(void)
+static inline bool efi_reserves_acpi_reclaim(void)
 {
 	return false;
 }
 
-static inline void efi_acpi_tables_reserve(void) { }
+static inline void efi_reserve_acpi_reclaim(void) { }
 
 static inline void fdt_enforce_memory_region(void)
 {

@@ -4,19 +4,20 @@
 
 use crate::{
     bindings,
+    phys::PhysAddr,
     prelude::*,
     types::NotThreadSafe, //
 };
 
-/// Stands for "this is early boot": `setup_arch()` is running.
+/// Stands for "this is early boot": `setup_arch()` is running, and has come to `efi_init()`.
 ///
 /// What may only be done then takes a reference to it. Only C entry points make one, so safe code
 /// cannot do such a thing at another time.
 ///
 /// # Invariants
 ///
-/// While a value exists, only the boot CPU runs, with interrupts off, and `setup_arch()` has not
-/// returned.
+/// While a value exists, only the boot CPU runs, with interrupts off. The flat device tree is
+/// mapped and was scanned, the early parameters were parsed, and `setup_arch()` has not returned.
 pub struct EarlyBoot(NotThreadSafe);
 
 impl EarlyBoot {
@@ -24,7 +25,8 @@ impl EarlyBoot {
     ///
     /// # Safety
     ///
-    /// - The caller is called, directly or not, by `setup_arch()` on the boot CPU.
+    /// - The caller is called, directly or not, by `setup_arch()` of arm64 on the boot CPU.
+    /// - That is in `efi_init()` or later.
     /// - It drops the value before it returns.
     #[inline]
     pub unsafe fn new() -> Self {
@@ -42,7 +44,7 @@ impl EarlyBoot {
     #[inline]
     pub fn acpi_wanted(&self) -> bool {
         // SAFETY: An `__init` function that reads parsed parameters and the flat device tree. Both
-        // are there during `setup_arch()`, which is running by the type invariant.
+        // are there by the type invariant.
         unsafe { bindings::acpi_boot_wanted() }
     }
 
@@ -60,9 +62,16 @@ impl EarlyBoot {
         size.min(1 << 51)
     }
 
+    /// The highest address that a page table can hold, inclusive.
+    #[inline]
+    pub fn last_mappable(&self) -> PhysAddr {
+        PhysAddr::new(u64::MAX >> (u64::BITS - bindings::PHYS_MASK_SHIFT))
+    }
+
     /// Stops the kernel for good: prints `why` as a panic does.
     ///
-    /// What `panic=` asks for comes after that, as far as it can be done at this time.
+    /// At this time nothing can turn the machine off or restart it, so `panic=` has no effect, and
+    /// the line is seen only where `earlycon=` names a console.
     ///
     /// C function: `panic()`.
     #[inline]

@@ -279,6 +279,7 @@ impl PhysRange {
 }
 
 impl fmt::Display for PhysRange {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#014x}-{:#014x}", self.start.0, self.last.0)
     }

@@ -10,7 +10,7 @@ pub mod memory_resources;
 pub mod usable_memory;
 
 use cap_memory::{
-    enforce_limit,
+    below_limit,
     Memory,
     Region, //
 };
@@ -35,6 +35,7 @@ use kernel::{
         Memblock, //
     },
     phys::{
+        Merged,
         PageSize,
         PhysRange, //
     },
@@ -47,6 +48,7 @@ use memory_resources::{
 use usable_memory::{
     range_of,
     usable,
+    Fault,
     Limits,
     Plan, //
 };
@@ -56,8 +58,8 @@ const __LOG_PREFIX: &[u8] = b"arm64/mm\0";
 /// The property of `/chosen` that lists what a crash kernel may use.
 const USABLE_MEMORY_RANGE: &CStr = c"linux,usable-memory-range";
 
-/// The most lines about entries of the property that are no use: it can have very many of them.
-const MOST_WARNINGS: usize = 8;
+/// The most lines about one thing: firmware and the property can have very many ranges.
+const MOST_LINES: usize = 16;
 
 /// `arm64_memblock_init()` rounds the base of the linear map down to `ARM64_MEMSTART_ALIGN`, which
 /// is private to it and at most this for every page size.
@@ -86,18 +88,62 @@ impl Memory for Memblock<'_> {
     }
 }
 
-/// The ACPI tables, if this boot uses them: merged, sorted, whole native pages.
-///
-/// With `acpi=off`, or with a device tree that describes the machine, there are none: ACPI Reclaim
-/// memory is what it is without this file.
+/// The ACPI tables, whole native pages, in the firmware's order.
 #[inline]
 fn tables(boot: &EarlyBoot) -> impl Iterator<Item = PhysRange> + Clone + '_ {
-    let map = if has_acpi_root_pointer(boot) && boot.acpi_wanted() {
-        MemoryMap::of_boot(boot)
-    } else {
-        None
-    };
-    map.unwrap_or(MemoryMap::empty()).acpi_reclaim().tables()
+    let map = MemoryMap::of_boot(boot).unwrap_or(MemoryMap::empty());
+    let last = boot.last_mappable();
+    map.acpi_reclaim()
+        .tables()
+        .filter(move |table| table.last() <= last)
+}
+
+/// Whether this boot uses ACPI.
+///
+/// With `acpi=off`, or with a device tree that describes the machine, the tables are not mapped
+/// again and not published: ACPI Reclaim memory is what it is without this file.
+#[inline]
+fn uses_acpi(boot: &EarlyBoot) -> bool {
+    has_acpi_root_pointer(boot) && boot.acpi_wanted()
+}
+
+/// How much memory the kernel can take over and above its own.
+#[inline]
+fn limits(boot: &EarlyBoot, memblock: Memblock<'_>, used: usize) -> Limits {
+    Limits {
+        linear_map: boot.linear_map_size(),
+        linear_map_align: LINEAR_MAP_ALIGN,
+        last: boot.last_mappable(),
+        regions: if uses_acpi(boot) {
+            free_regions(memblock).saturating_sub(used)
+        } else {
+            0
+        },
+    }
+}
+
+/// How many regions memblock.memory can get before it panics.
+#[inline]
+fn free_regions(memblock: Memblock<'_>) -> usize {
+    memblock
+        .region_slots()
+        .saturating_sub(Memblock::regions(memblock).count())
+        .saturating_sub(SPARE_REGIONS)
+}
+
+/// Prints the first few of `ranges`, and how many there are beyond.
+#[inline]
+fn list(ranges: impl Iterator<Item = PhysRange>, print: impl Fn(PhysRange), what: &'static str) {
+    let mut count = 0;
+    for range in ranges {
+        count += 1;
+        if count <= MOST_LINES {
+            print(range);
+        }
+    }
+    if count > MOST_LINES {
+        pr_info!("ACPI Tables: {what}: {count} ranges in all\n");
+    }
 }
 
 /// Confines a crash kernel to what `linux,usable-memory-range` gives it, and to the ACPI tables.
@@ -121,57 +167,78 @@ pub unsafe extern "C" fn fdt_enforce_memory_region() {
 
 #[inline]
 fn confine(boot: &EarlyBoot, property: &[u8]) {
-    let tables = tables(boot);
     let memblock = Memblock::of_boot(boot);
     let Some(cells) = root_cells(boot) else {
         boot.stop(c"linux,usable-memory-range cannot be decoded: #address-cells or #size-cells of the root node is out of range; not touching the crashed kernel's memory");
     };
     let reg = Reg::new(property, cells);
+    // Each range may need a region of its own.
+    let room = free_regions(memblock);
+    warn_of_unused(boot, memblock, reg, room);
 
-    let mut warnings = 0;
+    let usable = reg
+        .entries()
+        .take(room)
+        .filter_map(|entry| range_of(entry).ok());
+    let limits = limits(boot, memblock, usable.clone().count());
+    let Some(plan) = Plan::new(&memblock, usable, tables(boot), limits) else {
+        boot.stop(c"linux,usable-memory-range gives no usable memory; not touching the crashed kernel's memory. Check how the crash kernel was loaded");
+    };
+    apply(boot, memblock, &plan);
+}
+
+/// Says what is used of the property, and what is not and why.
+#[inline]
+fn warn_of_unused(boot: &EarlyBoot, memblock: Memblock<'_>, reg: Reg<'_>, room: usize) {
+    let mut ignored = 0;
     for (index, entry) in reg.entries().enumerate() {
-        match usable(&memblock, tables.clone(), entry) {
-            Ok(range) => pr_info!("usable memory {range}: given by linux,usable-memory-range\n"),
+        let fault = if index < room {
+            usable(&memblock, tables(boot), entry)
+        } else {
+            Err(Fault::TooMany)
+        };
+        match fault {
+            Ok(range) if index < MOST_LINES => {
+                pr_info!("usable memory {range}: given by linux,usable-memory-range\n");
+            }
+            Ok(_) => (),
             Err(fault) => {
-                warnings += 1;
-                if warnings <= MOST_WARNINGS {
+                ignored += 1;
+                if ignored <= MOST_LINES {
                     let (addr, size) = (entry.addr.unwrap_or(0), entry.size.unwrap_or(0));
                     pr_warn!("linux,usable-memory-range: entry {index} ({addr:#x}, size {size:#x}) {fault}: ignored\n");
                 }
             }
         }
     }
-    if warnings > MOST_WARNINGS {
-        pr_warn!("linux,usable-memory-range: {warnings} entries ignored in all\n");
+    if ignored > MOST_LINES {
+        pr_warn!("linux,usable-memory-range: {ignored} entries ignored in all\n");
     }
     if reg.leftover() != 0 {
         pr_warn!(
-            "linux,usable-memory-range: {} bytes, the last {} are no whole entry: ignored\n",
-            property.len(),
+            "linux,usable-memory-range: the last {} bytes are no whole entry: ignored\n",
             reg.leftover()
         );
     }
+}
 
-    let usable = reg.entries().filter_map(|entry| range_of(entry).ok());
-    let limits = Limits {
-        linear_map: boot.linear_map_size(),
-        linear_map_align: LINEAR_MAP_ALIGN,
-        regions: memblock
-            .region_slots()
-            .saturating_sub(Memblock::regions(memblock).count())
-            .saturating_sub(SPARE_REGIONS),
-    };
-    let Some(plan) = Plan::new(&memblock, usable, tables, limits) else {
-        boot.stop(c"linux,usable-memory-range gives no usable memory; not touching the crashed kernel's memory. Check how the crash kernel was loaded");
-    };
-
-    for range in plan.left_out() {
-        pr_warn!("ACPI Tables {range}: left out of memory, they would cost the crash kernel memory of its own\n");
-    }
+/// Carries a plan out, and says which tables stay.
+#[inline]
+fn apply<U, T>(boot: &EarlyBoot, memblock: Memblock<'_>, plan: &Plan<U, T>)
+where
+    U: Iterator<Item = PhysRange> + Clone,
+    T: Iterator<Item = PhysRange> + Clone,
+{
     plan.apply(&memblock);
-    for range in plan.given_back() {
-        pr_info!("ACPI Tables {range}: kept in memory for the crash kernel\n");
+    if !uses_acpi(boot) {
+        return;
     }
+    let kept = |range| pr_info!("ACPI Tables {range}: kept in memory\n");
+    list(plan.kept(), kept, "kept in memory");
+    let left_out = |range| {
+        pr_warn!("ACPI Tables {range}: left out of memory, they would move its bounds too far\n")
+    };
+    list(plan.left_out(), left_out, "left out of memory");
 }
 
 /// Applies `mem=`, which gives the size of memory in bytes, and keeps the ACPI tables.
@@ -183,15 +250,21 @@ fn confine(boot: &EarlyBoot, property: &[u8]) {
 /// Called by `arm64_memblock_init()`.
 #[export]
 pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: u64) {
-    // SAFETY: `setup_arch()` calls `arm64_memblock_init()`, which calls this function.
+    // SAFETY: `setup_arch()` calls `arm64_memblock_init()` after `efi_init()`.
     let boot = unsafe { EarlyBoot::new() };
     let memblock = Memblock::of_boot(&boot);
-    let tables = tables(&boot);
-    if tables.clone().next().is_some() {
-        enforce_limit(&memblock, tables, limit);
-    } else {
+    if !uses_acpi(&boot) || tables(&boot).next().is_none() {
         memblock.remove_above_limit(limit);
+        return;
     }
+    let Some(below) = below_limit(&memblock, tables(&boot), limit) else {
+        return;
+    };
+    let limits = limits(&boot, memblock, 1);
+    match Plan::new(&memblock, Some(below).into_iter(), tables(&boot), limits) {
+        Some(plan) => apply(&boot, memblock, &plan),
+        None => memblock.remove_above_limit(limit),
+    };
 }
 
 /// Publishes memory in `/proc/iomem`, with the ACPI tables cut out of System RAM.
@@ -211,25 +284,31 @@ pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: u64) {
 /// Called by `request_standard_resources()`, with a pointer to a number that it may write.
 #[export]
 pub unsafe extern "C" fn arm64_request_memory_resources(count: *mut c_int) -> *mut RawResource {
-    // SAFETY: `setup_arch()` calls `request_standard_resources()`, which calls this function.
+    // SAFETY: `setup_arch()` calls `request_standard_resources()` after `efi_init()`.
     let boot = unsafe { EarlyBoot::new() };
     let memblock = Memblock::of_boot(&boot);
-    let Some((resources, standard)) = publish(&boot, memblock) else {
+    let tables = Merged::new(tables(&boot));
+    if !uses_acpi(&boot) || tables.clone().next().is_none() {
+        return core::ptr::null_mut();
+    }
+
+    let pieces = memory_resources(&memblock, tables, NATIVE_PAGE);
+    // SAFETY: `setup_arch()` calls `paging_init()` before `request_standard_resources()`.
+    let Some(resources) = (unsafe { Resources::new(memblock, pieces.clone().count()) }) else {
         return core::ptr::null_mut();
     };
+    let (resources, standard) = publish(resources, pieces);
     // SAFETY: The caller's promise.
     unsafe { count.write(c_int::try_from(standard).unwrap_or(0)) };
     resources.into_raw()
 }
 
-/// The resources, and how many of them are not ACPI tables.
+/// Publishes `pieces`, and counts those that are not ACPI tables.
 #[inline]
-fn publish(boot: &EarlyBoot, memblock: Memblock<'_>) -> Option<(Resources, usize)> {
-    let tables = tables(boot);
-    tables.clone().next()?;
-
-    let pieces = memory_resources(&memblock, tables, NATIVE_PAGE);
-    let mut resources = Resources::new(memblock, pieces.clone().count())?;
+fn publish(
+    mut resources: Resources,
+    pieces: impl Iterator<Item = (Kind, PhysRange)>,
+) -> (Resources, usize) {
     let mut standard = 0;
     for (kind, range) in pieces {
         let description = match kind {
@@ -244,5 +323,5 @@ fn publish(boot: &EarlyBoot, memblock: Memblock<'_>) -> Option<(Resources, usize
             standard = resources.count();
         }
     }
-    Some((resources, standard))
+    (resources, standard)
 }

@@ -5,7 +5,8 @@
 //! memblock_cap_memory_range() does this for one range to keep, and truncates memblock.reserved on
 //! the way: ACPI tables outside of that range would have to be added and reserved again. Here what
 //! is kept is a set of ranges, memblock.reserved stays as it is, and nothing is ever added, so that
-//! no memory can become allocatable that was not so before.
+//! no memory can become allocatable that was not so before. A reservation outside of memory does
+//! nothing: efi_init() and those before it have made few.
 
 use kernel::phys::{
     Difference,
@@ -48,13 +49,20 @@ pub fn mapped(memory: &impl Memory) -> impl Iterator<Item = PhysRange> + Clone +
 #[inline]
 pub fn remove_outside(memory: &impl Memory, keep: impl Iterator<Item = PhysRange>) {
     for gap in Difference::new(Some(PhysRange::ALL).into_iter(), keep) {
-        let mut rest = Some(gap);
-        // Each removal changes the list of regions, so it is looked at afresh. What lies behind
-        // the part that was removed is all that can be left.
-        while let Some((gap, part)) = rest.and_then(|gap| Some((gap, first_mapped(memory, gap)?))) {
-            memory.remove(part);
-            rest = gap.above(part.last());
-        }
+        remove_within(memory, gap);
+    }
+}
+
+/// Removes all mapped memory that is in `range`.
+#[inline]
+pub fn remove_within(memory: &impl Memory, range: PhysRange) {
+    let mut rest = Some(range);
+    // Each removal changes the list of regions, so it is looked at afresh. What lies behind the
+    // part that was removed is all that can be left.
+    while let Some((range, part)) = rest.and_then(|rest| Some((rest, first_mapped(memory, rest)?)))
+    {
+        memory.remove(part);
+        rest = range.above(part.last());
     }
 }
 
@@ -64,38 +72,28 @@ fn first_mapped(memory: &impl Memory, range: PhysRange) -> Option<PhysRange> {
     mapped(memory).find_map(|mapped| mapped.intersection(range))
 }
 
-/// Leaves `limit` bytes of memory, the lowest, and all of `tables`; a limit of zero is none.
+/// The memory that `mem=` leaves, in bytes: all up to where the lowest `limit` bytes end.
 ///
-/// `tables` are sorted and without overlaps.
+/// [`None`] if that is all memory, or if the limit is zero, which is none. `tables` come in any
+/// order, and may overlap.
 ///
 /// C function: `memblock_mem_limit_remove_map()` in `mm/memblock.c`. That one counts all memory; but
-/// tables stay in any case, so they must not use up what the user asked for.
+/// tables stay, so they must not use up what the user asked for.
 #[inline]
-pub fn enforce_limit(
+pub fn below_limit(
     memory: &impl Memory,
     tables: impl Iterator<Item = PhysRange> + Clone,
     limit: u64,
-) {
-    if limit == 0 {
-        return;
-    }
+) -> Option<PhysRange> {
     let all = memory.regions().map(|region| region.range);
-    if let Some(end) = end_of_limit(Difference::new(all, tables.clone()), limit) {
-        let below = PhysRange::ALL.below(end).into_iter();
-        remove_outside(memory, Merged::new(below.chain(tables)));
-    }
-}
-
-/// The first address behind the lowest `limit` bytes of `memory`, which is sorted; [`None`] if
-/// there is less.
-#[inline]
-fn end_of_limit(mut memory: impl Iterator<Item = PhysRange>, limit: u64) -> Option<PhysAddr> {
-    let mut left = limit;
-    memory.find_map(|part| match left.checked_sub(part.size()) {
-        Some(rest) if rest > 0 => {
-            left = rest;
-            None
+    let mut left = limit.checked_sub(1)?;
+    let last = Difference::new(all, Merged::new(tables)).find_map(|part| {
+        // The offset of the last byte that is left, if it is in this part.
+        if left < part.size() {
+            return part.start().as_u64().checked_add(left);
         }
-        _ => Some(PhysAddr::new(part.start().as_u64().saturating_add(left))),
-    })
+        left -= part.size();
+        None
+    })?;
+    PhysRange::new(PhysAddr::MIN, PhysAddr::new(last))
 }

@@ -10,6 +10,7 @@
 use super::cap_memory::{
     mapped,
     remove_outside,
+    remove_within,
     Memory, //
 };
 use kernel::{
@@ -33,14 +34,18 @@ pub enum Fault {
     Empty,
     /// No memory that is mapped, apart from ACPI tables.
     NoMemory,
+    /// Behind as many entries as memblock has room for.
+    TooMany,
 }
 
 impl fmt::Display for Fault {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::BeyondAddressSpace => "reaches beyond the address space",
             Self::Empty => "is empty",
             Self::NoMemory => "is no memory that could be used",
+            Self::TooMany => "is one too many",
         })
     }
 }
@@ -59,19 +64,31 @@ pub fn range_of(entry: RegEntry) -> Result<PhysRange, Fault> {
 
 /// The range that an entry of the property gives, if there is memory in it to allocate from.
 ///
-/// `tables` are sorted and without overlaps.
+/// `tables` come in any order, and may overlap.
 #[inline]
 pub fn usable(
     memory: &impl Memory,
-    tables: impl Iterator<Item = PhysRange>,
+    tables: impl Iterator<Item = PhysRange> + Clone,
     entry: RegEntry,
 ) -> Result<PhysRange, Fault> {
     let range = range_of(entry)?;
-    let within = mapped(memory).filter_map(|mapped| mapped.intersection(range));
-    match Difference::new(within, tables).next() {
+    match own_memory(memory, tables, range).next() {
         Some(_) => Ok(range),
         None => Err(Fault::NoMemory),
     }
+}
+
+/// The mapped memory in `range` that is no table, sorted.
+#[inline]
+fn own_memory<'a>(
+    memory: &'a impl Memory,
+    tables: impl Iterator<Item = PhysRange> + Clone + 'a,
+    range: PhysRange,
+) -> impl Iterator<Item = PhysRange> + 'a {
+    let within = mapped(memory).filter_map(move |mapped| mapped.intersection(range));
+    // Only what reaches into the range has to be put in order.
+    let tables = tables.filter(move |table| table.overlaps(range));
+    Difference::new(within, Merged::new(tables))
 }
 
 /// What the kernel can do with memory outside of the usable ranges.
@@ -81,25 +98,27 @@ pub struct Limits {
     pub linear_map: u64,
     /// What the linear map's base is rounded down to, or a multiple of that.
     pub linear_map_align: PageSize,
-    /// How many ranges memblock has room for.
+    /// The last address that the kernel can map.
+    pub last: PhysAddr,
+    /// How many tables memblock has room for.
     pub regions: usize,
 }
 
 /// Up to here devices with 32 address bits can do DMA; inclusive.
 const DMA32_LAST: PhysAddr = PhysAddr::new(u32::MAX as u64);
 
-/// What a crash kernel keeps: the usable ranges, and the ACPI tables that do no harm.
+/// What a kernel keeps of its memory: the usable ranges, and the ACPI tables that do no harm.
 ///
 /// The base of the linear map, the zones of the page allocator and the size of the bounce buffers
 /// all follow from the lowest and the highest address of memory. A table far away would move them,
-/// and the crash kernel would lose memory of its own. Such a table is left out, which is always
-/// safe: acpi_os_ioremap() maps it then.
+/// and the kernel would lose memory of its own. Such a table is left out, which is always safe:
+/// acpi_os_ioremap() maps it then.
 #[derive(Clone)]
 pub struct Plan<U, T> {
     usable: U,
     tables: T,
-    window: PhysRange,
-    regions: usize,
+    /// Tables within are kept; [`None`]: none of them.
+    window: Option<PhysRange>,
 }
 
 impl<U, T> Plan<U, T>
@@ -109,81 +128,86 @@ where
 {
     /// Decides, without changing anything.
     ///
-    /// `tables` are sorted and without overlaps. [`None`] if no usable range has memory in it.
+    /// `usable` and `tables` come in any order, and may overlap. [`None`] if there is no memory to
+    /// allocate from in any usable range.
     #[inline]
     pub fn new(memory: &impl Memory, usable: U, tables: T, limits: Limits) -> Option<Self> {
-        let own = own_memory(memory, usable.clone(), tables.clone())?;
+        let own = usable
+            .clone()
+            .filter_map(|range| own_memory(memory, tables.clone(), range).reduce(PhysRange::hull))
+            .reduce(PhysRange::hull)?;
+        // What cannot be mapped is removed later, and spans nothing.
+        let nomap = memory
+            .regions()
+            .filter(|region| region.nomap && region.range.last() <= limits.last);
+        let own = nomap.fold(own, |span, region| span.hull(region.range));
         Some(Self {
+            window: window(own, Merged::new(tables.clone()), limits),
             usable,
-            window: window(own, tables.clone(), limits),
             tables,
-            regions: limits.regions,
         })
     }
 
-    /// The ACPI tables that stay in memory, sorted.
+    /// The tables that stay in memory: merged, sorted.
     #[inline]
-    pub fn given_back(&self) -> impl Iterator<Item = PhysRange> + Clone {
-        let window = self.window;
-        self.tables
-            .clone()
-            .filter(move |table| window.contains(*table))
-            .take(self.regions)
+    pub fn kept(&self) -> impl Iterator<Item = PhysRange> + Clone + '_ {
+        Merged::new(self.tables.clone()).filter(|table| self.keeps(*table))
     }
 
-    /// The ACPI tables that do not stay in memory, sorted.
+    /// The tables that do not stay in memory: merged, sorted.
     #[inline]
-    pub fn left_out(&self) -> impl Iterator<Item = PhysRange> + Clone {
-        Difference::new(self.tables.clone(), self.given_back())
+    pub fn left_out(&self) -> impl Iterator<Item = PhysRange> + Clone + '_ {
+        Merged::new(self.tables.clone()).filter(|table| !self.keeps(*table))
     }
 
-    /// Removes from `memory` all that is mapped and neither usable nor given back.
+    #[inline]
+    fn keeps(&self, table: PhysRange) -> bool {
+        self.window.is_some_and(|window| window.contains(table))
+    }
+
+    /// Removes from `memory` all that is mapped and neither usable nor a table that is kept.
     ///
     /// A loader may list tables as usable: they are tables all the same.
     #[inline]
     pub fn apply(&self, memory: &impl Memory) {
-        let own = Difference::new(Merged::new(self.usable.clone()), self.tables.clone());
-        remove_outside(memory, Merged::new(own.chain(self.given_back())));
+        let tables = self.tables.clone().filter(|table| self.keeps(*table));
+        remove_outside(memory, Merged::new(self.usable.clone().chain(tables)));
+        for table in self.left_out() {
+            remove_within(memory, table);
+        }
     }
 }
 
-/// The span of the crash kernel's memory without the ACPI tables, and of all NOMAP memory.
-#[inline]
-fn own_memory(
-    memory: &impl Memory,
-    usable: impl Iterator<Item = PhysRange> + Clone,
-    tables: impl Iterator<Item = PhysRange>,
-) -> Option<PhysRange> {
-    let usable = Merged::new(usable);
-    let within = mapped(memory).flat_map(|mapped| {
-        usable
-            .clone()
-            .filter_map(move |range| mapped.intersection(range))
-    });
-    let own = Difference::new(within, tables).reduce(PhysRange::hull)?;
-    let nomap = memory.regions().filter(|region| region.nomap);
-    Some(nomap.fold(own, |span, region| span.hull(region.range)))
-}
-
 /// The span within which tables do no harm: from the lowest to the highest of them that can be
-/// added to `own`. Low tables come first, for that is where firmware has them.
+/// added to `own`. Low tables come first, for that is where firmware has them. [`None`] if there
+/// is no room for a single one.
+///
+/// `tables` are sorted and without overlaps.
 #[inline]
 fn window(
     own: PhysRange,
     tables: impl Iterator<Item = PhysRange> + Clone,
     limits: Limits,
-) -> PhysRange {
+) -> Option<PhysRange> {
     let with_low = tables
         .clone()
         .map(|table| own.hull(table))
         .filter(|span| span.last() == own.last())
         .find(|span| harmless(own, *span, limits))
         .unwrap_or(own);
-    tables
+    let span = tables
+        .clone()
         .map(|table| with_low.hull(table))
         .filter(|span| harmless(own, *span, limits))
         .last()
-        .unwrap_or(with_low)
+        .unwrap_or(with_low);
+    match tables
+        .filter(|table| span.contains(*table))
+        .nth(limits.regions)
+    {
+        Some(first_too_many) => span.below(first_too_many.start()),
+        None => Some(span),
+    }
 }
 
 /// Whether memory can span `span` instead of `own` without a loss.
@@ -200,5 +224,5 @@ fn harmless(own: PhysRange, span: PhysRange, limits: Limits) -> bool {
     // dma_limits_init() asks for the first address, arch_mm_preinit() for the last one.
     let same_zones = (own.start() <= DMA32_LAST) == (span.start() <= DMA32_LAST)
         && (own.last() <= DMA32_LAST) == (span.last() <= DMA32_LAST);
-    fits && same_zones
+    fits && same_zones && span.last() <= limits.last
 }

@@ -24,7 +24,7 @@ const __LOG_PREFIX: &[u8] = b"efi\0";
 ///
 /// Called by `efi_init()` of arm64, once it has filled memblock.
 #[export]
-pub unsafe extern "C" fn efi_acpi_tables_reserve() {
+pub unsafe extern "C" fn efi_reserve_acpi_reclaim() {
     // SAFETY: `setup_arch()` calls `efi_init()`, which calls this function.
     let boot = unsafe { EarlyBoot::new() };
     let Some(map) = MemoryMap::of_boot(&boot) else {
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn efi_acpi_tables_reserve() {
     let memblock = Memblock::of_boot(&boot);
     for range in map.acpi_reclaim().reserved() {
         match memblock.reserve(range) {
-            Ok(()) => pr_info!("ACPI Reclaim memory {range}: reserved, it has the ACPI tables\n"),
+            Ok(()) => pr_info!("ACPI Reclaim memory {range}: reserved\n"),
             Err(error) => pr_err!("ACPI Reclaim memory {range}: not reserved: {error:?}\n"),
         }
     }

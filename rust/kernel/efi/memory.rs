@@ -98,11 +98,20 @@ impl Descriptor {
         let size = self.pages.checked_mul(1 << EFI_PAGE_SHIFT)?;
         PhysRange::from_start_size(self.start, size)
     }
+
+    /// The same; what wraps ends with the address space.
+    #[inline]
+    fn range_or_rest(&self) -> Option<PhysRange> {
+        match self.pages {
+            0 => None,
+            _ => self.range().or(PhysRange::new(self.start, PhysAddr::MAX)),
+        }
+    }
 }
 
 /// The ACPI Reclaim memory of an EFI memory map, in whole native pages.
 ///
-/// Ranges that are empty or wrap are none. Memory that is set aside for a specific purpose is left
+/// Descriptors that are empty are none. Memory that is set aside for a specific purpose is left
 /// alone if `soft_reserve` says that the kernel does so (`EFI_SOFT_RESERVE`), as efi_init() does.
 #[derive(Clone)]
 pub struct AcpiReclaim<I> {
@@ -122,43 +131,41 @@ impl<I: Iterator<Item = Descriptor> + Clone> AcpiReclaim<I> {
         }
     }
 
-    /// What the kernel reserves: all of it that is memory.
+    /// What the kernel reserves: all of it that is memory, merged and sorted.
     ///
-    /// The part that cannot be mapped write-back is never mapped (NOMAP). The ranges are merged
-    /// and sorted.
+    /// The part that cannot be mapped write-back is never mapped (NOMAP). What wraps counts up to
+    /// the end of the address space, for that is what efi_init() takes for memory then.
     #[inline]
     pub fn reserved(self) -> Merged<impl Iterator<Item = PhysRange> + Clone> {
-        self.with(Attributes::is_memory)
+        Merged::new(self.pages(Attributes::is_memory, Descriptor::range_or_rest))
     }
 
-    /// The ACPI tables: what the kernel can map in the linear map.
-    ///
-    /// The ranges are merged and sorted.
+    /// The ACPI tables: what the kernel can map in the linear map. In the firmware's order, not
+    /// merged.
     #[inline]
-    pub fn tables(self) -> Merged<impl Iterator<Item = PhysRange> + Clone> {
-        self.with(|attributes| attributes.has(Attributes::WRITE_BACK))
+    pub fn tables(self) -> impl Iterator<Item = PhysRange> + Clone {
+        let write_back = |attributes: Attributes| attributes.has(Attributes::WRITE_BACK);
+        self.pages(write_back, Descriptor::range)
     }
 
     #[inline]
-    fn with(
+    fn pages(
         self,
-        wanted: fn(Attributes) -> bool,
-    ) -> Merged<impl Iterator<Item = PhysRange> + Clone> {
+        wanted: impl Fn(Attributes) -> bool + Clone,
+        range: impl Fn(&Descriptor) -> Option<PhysRange> + Clone,
+    ) -> impl Iterator<Item = PhysRange> + Clone {
         let Self {
             descriptors,
             page,
             soft_reserve,
         } = self;
-        Merged::new(
-            descriptors
-                .filter(move |descriptor| {
-                    descriptor.memory_type == MemoryType::ACPI_RECLAIM
-                        && wanted(descriptor.attributes)
-                        && !(soft_reserve
-                            && descriptor.attributes.has(Attributes::SPECIFIC_PURPOSE))
-                })
-                .filter_map(move |descriptor| Some(descriptor.range()?.to_whole_pages(page))),
-        )
+        descriptors
+            .filter(move |descriptor| {
+                descriptor.memory_type == MemoryType::ACPI_RECLAIM
+                    && wanted(descriptor.attributes)
+                    && !(soft_reserve && descriptor.attributes.has(Attributes::SPECIFIC_PURPOSE))
+            })
+            .filter_map(move |descriptor| Some(range(&descriptor)?.to_whole_pages(page)))
     }
 }
 
@@ -188,7 +195,8 @@ mod tests {
         soft_reserve: bool,
     ) -> Option<[Option<PhysRange>; 3]> {
         let page = PageSize::new_checked(page)?;
-        let mut tables = AcpiReclaim::new(descriptors.iter().copied(), page, soft_reserve).tables();
+        let found = AcpiReclaim::new(descriptors.iter().copied(), page, soft_reserve);
+        let mut tables = Merged::new(found.tables());
         Some([tables.next(), tables.next(), tables.next()])
     }
 
@@ -255,6 +263,19 @@ mod tests {
         let page = PageSize::new_checked(0x1000);
         let reserved = |page| AcpiReclaim::new(map.iter().copied(), page, false).reserved();
         assert_eq!(page.map(|page| reserved(page).count()), Some(3));
+    }
+
+    // Expect what wraps to be reserved up to the end, and to be no ACPI table.
+    #[test]
+    fn a_descriptor_that_wraps_is_only_reserved() {
+        let map = [reclaim(0x1000, u64::MAX, WB), reclaim(0x3000, 0, WB)];
+        assert_eq!(find(&map, 0x1000, false), Some([None, None, None]));
+        let page = PageSize::new_checked(0x1000);
+        let reserved = |page| AcpiReclaim::new(map.iter().copied(), page, false).reserved();
+        assert_eq!(
+            page.and_then(|page| reserved(page).next()),
+            range(0x1000, u64::MAX)
+        );
     }
 
     #[test]

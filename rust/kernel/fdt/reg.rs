@@ -16,8 +16,8 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// The most cells that an entry may have; libfdt sets the same limit (`FDT_MAX_NCELLS`) to
-    /// each of its two parts.
+    /// The most cells that an entry may have; libfdt allows half of them (`FDT_MAX_NCELLS`) to each
+    /// of its two parts.
     pub const MOST: usize = 8;
 
     /// Checks the two numbers; [`None`] if there is no entry that they can describe.

@@ -74,8 +74,8 @@ impl Description {
 ///
 /// # Invariants
 ///
-/// `first` points to `room` zeroed resources that nothing else refers to but `iomem_resource`, to
-/// those of them that were inserted.
+/// - `first` points to `room` resources that are never freed.
+/// - Nothing refers to those from `filled` on, and `filled` is not above `room`.
 pub struct Resources {
     first: NonNull<RawResource>,
     room: usize,
@@ -85,17 +85,21 @@ pub struct Resources {
 impl Resources {
     /// Makes room for `room` resources; [`None`] if that is nothing or too much to count.
     ///
-    /// After the linear map is there. Panics, in C, if there is no memory for them, for a kernel
-    /// does not come up without.
+    /// Panics, in C, if there is no memory for them, for a kernel does not come up without.
     ///
     /// C function: `memblock_alloc_or_panic()`.
+    ///
+    /// # Safety
+    ///
+    /// The linear map is there: `paging_init()` has returned.
     #[inline]
-    pub fn new(_memblock: Memblock<'_>, room: usize) -> Option<Self> {
+    pub unsafe fn new(_memblock: Memblock<'_>, room: usize) -> Option<Self> {
         let size = room.checked_mul(size_of::<RawResource>())?;
         if size == 0 {
             return None;
         }
-        // SAFETY: `EarlyBoot`, which `Memblock` has, shows that memblock may be used.
+        // SAFETY: `Memblock` shows that memblock may be used. What it allocates it zeroes through
+        // the linear map, which is there by the caller's promise.
         let memory = unsafe {
             bindings::__memblock_alloc_or_panic(
                 size as u64,                      // CAST: `usize` has at most 64 bits.
@@ -103,7 +107,7 @@ impl Resources {
                 c"Resources::new".as_char_ptr(),
             )
         };
-        // INVARIANT: memblock returns zeroed memory of that size, and nobody else has it.
+        // INVARIANT: memblock returns memory of that size, and nobody else has it.
         Some(Self {
             first: NonNull::new(memory.cast())?,
             room,

@@ -8,22 +8,24 @@ mod model;
 
 use kernel::{
     arm64::{
-        cap_memory::{enforce_limit, Memory},
+        cap_memory::{below_limit, Memory, Region},
         memory_resources::{memory_resources, Kind},
         usable_memory::{range_of, usable, Fault, Limits, Plan},
     },
     efi::{AcpiReclaim, Attributes, Descriptor, MemoryType},
     fdt::RegEntry,
-    phys::{PageSize, PhysAddr, PhysRange},
+    phys::{Merged, PageSize, PhysAddr, PhysRange},
 };
 use model::*;
 use proptest::prelude::*;
+use std::cell::{Cell, RefCell};
 
 /// Limits that leave nothing out.
 fn no_limits() -> Limits {
     Limits {
         linear_map: 1 << 47,
         linear_map_align: PageSize::new_checked(1 << 30).unwrap(),
+        last: PhysAddr::new((1 << 48) - 1),
         regions: usize::MAX,
     }
 }
@@ -42,7 +44,7 @@ proptest! {
     #[test]
     fn r2_system_ram_and_acpi_tables_are_what_stock_shows_as_system_ram(machine in machines()) {
         let memblock = machine.memblock();
-        let tables = machine.reclaim().tables();
+        let tables = Merged::new(machine.reclaim().tables());
         let pieces: Vec<_> = memory_resources(&memblock, tables, machine.page_size()).collect();
         let shown = |kind| {
             set_of(pieces.iter().filter(|piece| piece.0 == kind).map(|piece| piece.1))
@@ -115,7 +117,13 @@ proptest! {
             left -= u64::from(all[page] && within);
             within
         });
-        enforce_limit(&memblock, tables, limit * PAGE);
+        if let Some(below) = below_limit(&memblock, tables.clone(), limit * PAGE) {
+            match Plan::new(&memblock, Some(below).into_iter(), tables, no_limits()) {
+                Some(plan) => plan.apply(&memblock),
+                // Less than one page of RAM below the limit: the kernel does as stock does.
+                None => return Ok(()),
+            }
+        }
         let wanted = either(&machine.acpi(), &both(&machine.ram(), &below));
         prop_assert_eq!(memblock.set(false), wanted);
         prop_assert_eq!(memblock.set(true), machine.nomap());
@@ -135,7 +143,7 @@ proptest! {
             attributes: Attributes::new(attributes),
         });
         let page = PageSize::new_checked(1 << shift).unwrap();
-        let found: Vec<_> = AcpiReclaim::new(descriptors, page, true).tables().collect();
+        let found: Vec<_> = Merged::new(AcpiReclaim::new(descriptors, page, true).tables()).collect();
         for pair in found.windows(2) {
             prop_assert!(!pair[0].touches(pair[1]) && pair[0].last() < pair[1].start());
         }
@@ -223,13 +231,11 @@ fn r5_without_usable_memory_nothing_is_changed() {
 struct Regions(Vec<(u64, u64, bool)>);
 
 impl Memory for Regions {
-    fn regions(&self) -> impl Iterator<Item = kernel::arm64::cap_memory::Region> + Clone {
-        self.0
-            .iter()
-            .map(|&(start, size, nomap)| kernel::arm64::cap_memory::Region {
-                range: range(start, size),
-                nomap,
-            })
+    fn regions(&self) -> impl Iterator<Item = Region> + Clone {
+        self.0.iter().map(|&(start, size, nomap)| Region {
+            range: range(start, size),
+            nomap,
+        })
     }
 
     fn remove(&self, _range: PhysRange) {
@@ -264,10 +270,7 @@ fn given_back(
         limits,
     )
     .unwrap();
-    let back: Vec<_> = plan
-        .given_back()
-        .map(|table| table.start().as_u64())
-        .collect();
+    let back: Vec<_> = plan.kept().map(|table| table.start().as_u64()).collect();
     let out: Vec<_> = plan
         .left_out()
         .map(|table| table.start().as_u64())
@@ -401,7 +404,7 @@ fn r6_without_tables_memory_is_published_as_stock_publishes_it() {
         native: 1,
     };
     let memblock = machine.memblock();
-    let tables = machine.reclaim().tables();
+    let tables = Merged::new(machine.reclaim().tables());
     assert_eq!(tables.clone().next(), None);
     let shown: Vec<_> = memory_resources(&memblock, tables, machine.page_size()).collect();
     assert_eq!(
@@ -422,6 +425,90 @@ fn r7_thousands_of_ranges_are_found_one_by_one() {
         attributes: Attributes::WRITE_BACK,
     });
     let page = PageSize::new_checked(PAGE).unwrap();
-    let found = AcpiReclaim::new(map, page, false).tables();
+    let found = Merged::new(AcpiReclaim::new(map, page, false).tables());
     assert_eq!(found.count(), 4000);
+}
+
+/// A list of regions that counts how often it is cut, and how long it gets.
+struct Slots {
+    regions: RefCell<Vec<(u64, u64)>>,
+    most: Cell<usize>,
+}
+
+impl Memory for Slots {
+    fn regions(&self) -> impl Iterator<Item = Region> + Clone {
+        let regions = self.regions.borrow().clone();
+        let region = |(start, size)| Region {
+            range: range(start, size),
+            nomap: false,
+        };
+        regions.into_iter().map(region)
+    }
+
+    fn remove(&self, cut: PhysRange) {
+        let mut regions = self.regions.borrow_mut();
+        let pieces = |(start, size)| {
+            let region = range(start, size);
+            let pieces = match region.overlaps(cut) {
+                true => [region.below(cut.start()), region.above(cut.last())],
+                false => [Some(region), None],
+            };
+            let pair = |piece: PhysRange| (piece.start().as_u64(), piece.size());
+            pieces.into_iter().flatten().map(pair)
+        };
+        *regions = regions.drain(..).flat_map(pieces).collect();
+        self.most.set(self.most.get().max(regions.len()));
+    }
+}
+
+/// 4,096 descriptors, of which every eighth is a table, in falling order, and 400 usable ranges:
+/// memblock gets no more regions than were counted, and the work grows with ranges times
+/// descriptors, not with a higher power.
+#[test]
+fn r7_a_crash_kernel_with_thousands_of_descriptors_is_confined_in_time_and_room() {
+    let (descriptors, entries) = (4096, 400);
+    let visits = Cell::new(0u64);
+    let map = (0..descriptors).rev().map(|index| {
+        visits.set(visits.get() + 1);
+        Descriptor {
+            memory_type: MemoryType::new(if index % 8 == 0 { 9 } else { 7 }),
+            start: PhysAddr::new(BASE + index * PAGE),
+            pages: 1,
+            attributes: Attributes::WRITE_BACK,
+        }
+    });
+    let page = PageSize::new_checked(PAGE).unwrap();
+    let tables = AcpiReclaim::new(map, page, false).tables();
+    let usable = (0..entries).map(|index| range(BASE + (index * 10 + 1) * PAGE, 2 * PAGE));
+    let memory = Slots {
+        regions: RefCell::new(vec![(BASE, descriptors * PAGE)]),
+        most: Cell::new(0),
+    };
+    let limits = Limits {
+        regions: 300,
+        ..no_limits()
+    };
+    let plan = Plan::new(&memory, usable, tables, limits).unwrap();
+    assert_eq!(plan.kept().count(), 300);
+    assert_eq!(plan.left_out().count(), 512 - 300);
+    plan.apply(&memory);
+
+    let bound = 300 + entries as usize + 2;
+    assert!(memory.most.get() <= bound, "{} regions", memory.most.get());
+    let ranges = entries + 512;
+    let visits = visits.get();
+    assert!(
+        visits <= 16 * ranges * descriptors,
+        "{visits} descriptors read"
+    );
+}
+
+#[test]
+fn r6_what_cannot_be_mapped_spans_nothing() {
+    // Memory without mapping that firmware claims to have above the last address: without a limit
+    // to it, every table would lie within the kernel's own span.
+    let limits = linear_map(39);
+    let beyond = (1 << 50, MIB);
+    let back = given_back((600 * GIB, GIB), Some(beyond), &[5 * GIB], limits);
+    assert!(back.is_empty());
 }

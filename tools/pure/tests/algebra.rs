@@ -36,7 +36,9 @@ proptest! {
 
     #[test]
     fn difference_is_what_only_the_first_set_has(one in ranges(), other in ranges()) {
-        let merged = |ranges: &[PhysRange]| Merged::new(ranges.to_vec().into_iter());
+        fn merged(ranges: &[PhysRange]) -> Merged<impl Iterator<Item = PhysRange> + Clone + '_> {
+            Merged::new(ranges.iter().copied())
+        }
         let pieces: Vec<_> = Difference::new(merged(&one), merged(&other)).collect();
         prop_assert_eq!(bytes(pieces.clone()), bytes(one) & !bytes(other));
         prop_assert!(pieces.windows(2).all(|pair| pair[0].last() < pair[1].start()));

@@ -13,6 +13,7 @@ use std::{
     time::Instant,
 };
 use util::{command::Cmd, place};
+use walkdir::WalkDir;
 
 /// A group of tests.
 struct Group {
@@ -58,9 +59,25 @@ fn cargo() -> Result<Cmd> {
     Ok(Cmd::new(cargo).dir(place::checkout()?).env("MAKEFLAGS", "").env("MAKELEVEL", ""))
 }
 
+/// Where the kernel's Rust files are; the kernel's own settings for rustfmt are beside the links to
+/// some of them.
+const KERNEL_CODE: [&str; 3] = ["arch", "drivers", "rust"];
+const KERNEL_SETTINGS: &str = "tools/pure/rustfmt.toml";
+
 fn layout() -> Result<Counts> {
-    let passed = cargo()?.args(["fmt", "--all", "--check"]).run().is_ok();
-    Ok(Counts { passed: usize::from(passed), failed: usize::from(!passed) })
+    let top = place::checkout()?;
+    let kernel = KERNEL_CODE.iter().flat_map(|dir| WalkDir::new(top.join(dir)));
+    let kernel = kernel.filter_map(|entry| Some(entry.ok()?.into_path()));
+    let kernel = kernel.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    let checks = [
+        cargo()?.args(["fmt", "--all", "--check"]),
+        Cmd::new("rustfmt")
+            .args(["--check", "--edition", "2021", "--config-path"])
+            .arg(top.join(KERNEL_SETTINGS))
+            .args(kernel),
+    ];
+    let passed = checks.iter().filter(|check| check.run().is_ok()).count();
+    Ok(Counts { passed, failed: checks.len() - passed })
 }
 
 fn host_tests() -> Result<Counts> {

@@ -144,6 +144,17 @@ mod tests {
         assert_eq!(reg.map(|reg| reg.entries().count()), Some(1));
     }
 
+    #[test]
+    fn one_cell_is_a_number_of_32_bits() {
+        let bytes = [0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 3];
+        let reg = Cells::new_checked(1, 1).map(|cells| Reg::new(&bytes, cells));
+        assert_eq!(reg.and_then(|reg| reg.entries().next()), entry(1, 2));
+        assert_eq!(
+            reg.and_then(|reg| reg.entries().nth(1)),
+            entry(0xffff_ffff, 3)
+        );
+    }
+
     // Expect the bytes behind the last whole entry to be counted, and never to be read as one.
     #[test]
     fn what_is_no_whole_entry_is_left_over() {

@@ -505,10 +505,39 @@ fn r7_a_crash_kernel_with_thousands_of_descriptors_is_confined_in_time_and_room(
 
 #[test]
 fn r6_what_cannot_be_mapped_spans_nothing() {
-    // Memory without mapping that firmware claims to have above the last address: without a limit
-    // to it, every table would lie within the kernel's own span.
-    let limits = linear_map(39);
-    let beyond = (1 << 50, MIB);
-    let back = given_back((600 * GIB, GIB), Some(beyond), &[5 * GIB], limits);
-    assert!(back.is_empty());
+    // Memory without mapping that firmware claims to have above the last address: the table below
+    // that would lie within the kernel's own span.
+    let beyond = Some((1 << 50, MIB));
+    let own = (600 * GIB, GIB);
+    assert!(given_back(own, beyond, &[900 * GIB], linear_map(39)).is_empty());
+    assert_eq!(
+        given_back(own, beyond, &[800 * GIB], linear_map(39)),
+        [800 * GIB]
+    );
+}
+
+#[test]
+fn r6_a_table_that_cannot_be_mapped_is_left_out() {
+    let limits = Limits {
+        linear_map: 1 << 51,
+        ..no_limits()
+    };
+    let own = (600 * GIB, GIB);
+    let tables = [(1 << 48) - 2 * MIB, 1 << 48];
+    assert_eq!(given_back(own, None, &tables, limits), tables[..1]);
+}
+
+/// The route of 2017: a loader lists a table as usable. It is a table all the same.
+#[test]
+fn r4_r6_a_table_that_is_left_out_is_not_memory_even_where_a_loader_lists_it() {
+    let (own, table) = ((GIB, GIB / 2), (5 * GIB, MIB));
+    let memory = Slots {
+        regions: RefCell::new(vec![own, table]),
+        most: Cell::new(0),
+    };
+    let usable = [own, table].map(|(start, size)| range(start, size));
+    let tables = Some(range(table.0, table.1)).into_iter();
+    let plan = Plan::new(&memory, usable.into_iter(), tables, no_limits()).unwrap();
+    plan.apply(&memory);
+    assert_eq!(*memory.regions.borrow(), [own]);
 }

@@ -176,7 +176,18 @@ pub fn mem_total(facts: &Facts) -> Option<Answer> {
 
 /// Each file below /sys/firmware/acpi/tables is the same in both kernels.
 pub fn same_tables(look: Look<'_>) -> Option<Answer> {
-    let (first, second) = (&first(look)?.tables, &second(look)?.tables);
+    let (first, second) = (first(look)?, second(look)?);
+    let different = different_tables(first, second);
+    Some(if different.is_empty() {
+        Answer::new(!first.tables.is_empty(), format!("{} files", first.tables.len()))
+    } else {
+        Answer::new(false, format!("different: {}", different.join(", ")))
+    })
+}
+
+/// The names of the tables that one kernel has and the other has not, or has otherwise.
+pub fn different_tables<'a>(first: &'a Facts, second: &'a Facts) -> Vec<&'a str> {
+    let (first, second) = (&first.tables, &second.tables);
     let mut different: Vec<_> = first
         .keys()
         .chain(second.keys())
@@ -185,11 +196,7 @@ pub fn same_tables(look: Look<'_>) -> Option<Answer> {
         .collect();
     different.sort_unstable();
     different.dedup();
-    Some(if different.is_empty() {
-        Answer::new(!first.is_empty(), format!("{} files", first.len()))
-    } else {
-        Answer::new(false, format!("different: {}", different.join(", ")))
-    })
+    different
 }
 
 /// No page of ACPI is ioremapped. The flash and the interrupt controller are, always.

@@ -37,7 +37,9 @@ pub struct Facts {
     pub tables: BTreeMap<String, String>,
     /// What came of each access through /dev/mem.
     pub dev_mem: Vec<Access>,
-    /// `linux,usable-memory-range` of the flat device tree; empty where there is none.
+    /// The bytes of `linux,usable-memory-range` in the flat device tree, where there is one.
+    pub usable_property: Option<Vec<u8>>,
+    /// The ranges in it; empty where there is none.
     pub usable: Vec<Span>,
     /// The nodes of the flat device tree.
     pub nodes: Vec<String>,
@@ -79,6 +81,7 @@ impl Facts {
             sections.get(name).with_context(|| format!("the guest did not come to write '{name}'"))
         };
         let fdt = hex_bytes(section("fdt")?)?;
+        let usable_property = usable_memory::property(&fdt)?;
         Ok(Self {
             release: section("uname")?.concat(),
             iomem: iomem::parse(section("iomem")?)?,
@@ -90,7 +93,8 @@ impl Facts {
             mem_total: mem_total(section("meminfo")?)?,
             tables: section("tables")?.iter().map(|line| table(line)).collect::<Result<_>>()?,
             dev_mem: section("devmem")?.iter().map(|line| access(line)).collect::<Result<_>>()?,
-            usable: usable_memory::ranges(&fdt)?,
+            usable: usable_property.as_deref().map(usable_memory::ranges).unwrap_or_default(),
+            usable_property,
             nodes: usable_memory::nodes(&fdt)?,
             checks: ktap::parse(log)?,
             saved: sections.get("dump").map(|lines| saved(lines)).transpose()?,

@@ -6,6 +6,7 @@ use crate::{
     archive::Archive,
     crash_case::{EVIDENCE_PAGES, Loader},
     program,
+    span::Span,
 };
 use anyhow::{Context, Result};
 use std::{
@@ -17,6 +18,7 @@ use util::place;
 
 /// The parts that every initramfs is put together from.
 pub struct Guest {
+    root: PathBuf,
     busybox: PathBuf,
     kexec: PathBuf,
     libraries: BTreeMap<String, PathBuf>,
@@ -35,6 +37,20 @@ pub struct CrashOrders<'a> {
     pub command_line: &'a str,
 }
 
+/// What the first of two kernels is told, when it starts the second one without a crash.
+pub struct KexecOrders<'a> {
+    /// The second kernel.
+    pub image: &'a Path,
+    /// Its command line.
+    pub command_line: &'a str,
+    /// What `linux,usable-memory-range` is to have.
+    pub usable: &'a [u8],
+    /// Whether the ACPI Reclaim memory of the EFI map is to follow in it.
+    pub tables_usable: bool,
+    /// Where the second kernel and its initramfs have to be.
+    pub place: Span,
+}
+
 impl Guest {
     /// Finds the parts among the packages for the guest.
     pub fn find() -> Result<Self> {
@@ -44,6 +60,7 @@ impl Guest {
             busybox: program::find(&root, &["bin/busybox", "usr/bin/busybox"])?,
             libraries: program::needed(&root, &kexec)?,
             kexec,
+            root,
             scripts: place::checkout()?.join("scripts/guest"),
         })
     }
@@ -59,6 +76,25 @@ impl Guest {
             .bytes("boot/crash.cpio", crash_initramfs)
             .file("sbin/kexec", &self.kexec)?;
         for (path, file) in &self.libraries {
+            archive = archive.file(path, file)?;
+        }
+        Ok(archive)
+    }
+
+    /// An initramfs that starts a second kernel, with a device tree that it has changed.
+    pub fn kexec(&self, orders: &KexecOrders<'_>) -> Result<Archive> {
+        let mut second_initramfs = Vec::new();
+        let second = self.common()?.bytes("guest/case", "script=kexec-second\n");
+        second.write(&mut second_initramfs)?;
+        let fdtput = program::find(&self.root, &["bin/fdtput", "usr/bin/fdtput"])?;
+        let mut archive = self
+            .common()?
+            .bytes("guest/case", orders.text())
+            .file("boot/Image", orders.image)?
+            .bytes("boot/second.cpio", second_initramfs)
+            .file("sbin/kexec", &self.kexec)?
+            .file("sbin/fdtput", &fdtput)?;
+        for (path, file) in program::needed(&self.root, &fdtput)?.iter().chain(&self.libraries) {
             archive = archive.file(path, file)?;
         }
         Ok(archive)
@@ -101,6 +137,22 @@ impl CrashOrders<'_> {
     }
 }
 
+impl KexecOrders<'_> {
+    /// The orders as assignments of the shell.
+    fn text(&self) -> String {
+        let bytes: Vec<_> = self.usable.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(
+            "script=kexec-first\nusable='{}'\ntables_usable={}\nmem_min={:#x}\nmem_max={:#x}\n\
+             second_command_line='{}'\n",
+            bytes.join(" "),
+            if self.tables_usable { "yes" } else { "no" },
+            self.place.start,
+            self.place.end - 1,
+            self.command_line
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +170,18 @@ mod tests {
             format!("{}echo $loader $evidence_pages \"$crash_command_line\"", orders.text());
         let said = Cmd::new("sh").args(["-euc", &script]).read().unwrap();
         assert_eq!(said, "-c 256 console=ttyAMA0 panic=-1\n");
+    }
+    #[test]
+    fn orders_have_each_byte_of_the_property() {
+        let orders = KexecOrders {
+            image: Path::new("Image"),
+            command_line: "console=ttyAMA0 panic=-1",
+            usable: &[0, 0x48, 0xff],
+            tables_usable: true,
+            place: Span { start: 0x4800_0000, end: 0x5800_0000 },
+        };
+        let script = format!("{}echo $usable $tables_usable $mem_min $mem_max", orders.text());
+        let said = Cmd::new("sh").args(["-euc", &script]).read().unwrap();
+        assert_eq!(said, "00 48 ff yes 0x48000000 0x57ffffff\n");
     }
 }

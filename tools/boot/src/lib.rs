@@ -10,6 +10,7 @@ pub mod efi_map;
 pub mod facts;
 pub mod guest;
 pub mod iomem;
+pub mod kexec_case;
 pub mod ktap;
 pub mod kunit;
 pub mod log;
@@ -23,7 +24,9 @@ pub mod span;
 pub mod table;
 pub mod test;
 pub mod trouble;
+pub mod usable_cases;
 pub mod usable_memory;
+pub mod usable_outcome;
 pub mod vmcore;
 
 /// How many checks passed, and how many did not.

@@ -32,7 +32,13 @@ pub fn run<T: Send>(
                 break;
             }
             let bar = bars.add(spinner(names[at]));
-            let result = job(at, &|doing| bar.set_message(doing.to_owned()));
+            let result = job(at, &|doing| {
+                bar.set_message(doing.to_owned());
+                // Spinners are seen on a terminal alone.
+                if bars.is_hidden() {
+                    eprintln!("{}: {doing}", names[at]);
+                }
+            });
             bar.finish_and_clear();
             if result.is_err() {
                 failed.fetch_add(1, Ordering::Relaxed);

@@ -33,6 +33,13 @@ const FACTOR_VARIABLE: &str = "ACPI_KDUMP_TIMEOUT_FACTOR";
 /// How long QEMU may take to go away after the last phase, in seconds.
 const POWER_OFF: u64 = 30;
 
+/// How the last line begins of a kernel that can neither go on nor reset its machine: after a panic
+/// before it has read `panic=`, and after one before it knows how to reset.
+const HALTED: [&str; 2] = ["---[ end Kernel panic", "Reboot failed -- System halted"];
+
+/// How long a kernel that has halted must be silent until it is taken at its word, in seconds.
+const SILENCE: u64 = 1;
+
 /// What came of a run.
 #[derive(Debug)]
 pub struct Run {
@@ -55,6 +62,10 @@ pub enum End {
     Status(ExitStatus),
     /// QEMU ended in this phase.
     Stopped(&'static str, ExitStatus),
+    /// The kernel halted in this phase, and QEMU was stopped.
+    Halted(&'static str),
+    /// The kernel said in this phase that it had halted, and then said something else.
+    WentOn(&'static str),
     /// This phase took longer than it may.
     TimedOut(&'static str, Duration),
 }
@@ -66,6 +77,10 @@ impl fmt::Display for End {
             Self::Status(status) => write!(f, "came to its end, but QEMU ended with {status}"),
             Self::Stopped(phase, status) => {
                 write!(f, "the machine stopped in phase '{phase}' (QEMU: {status})")
+            }
+            Self::Halted(phase) => write!(f, "the kernel halted in phase '{phase}'"),
+            Self::WentOn(phase) => {
+                write!(f, "the kernel halted in phase '{phase}', but went on to print")
             }
             Self::TimedOut(phase, limit) => write!(
                 f,
@@ -96,8 +111,11 @@ pub fn run(cmd: &Cmd, dir: &Path, phases: &[Phase], progress: &dyn Fn(&str)) -> 
     let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let errors = dir.join("qemu.log");
     let began = Instant::now();
+    // Dropping the process stops QEMU, but a signal that ends the harness drops nothing.
+    let with_harness = cmd.clone().under(Cmd::new("setpriv").args(["--pdeathsig", "KILL"]));
     let mut process = Process(
-        cmd.command()
+        with_harness
+            .command()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&errors)?)
@@ -108,21 +126,31 @@ pub fn run(cmd: &Cmd, dir: &Path, phases: &[Phase], progress: &dyn Fn(&str)) -> 
 
     let mut done: Vec<(&'static str, Duration)> = Vec::new();
     let mut since = began;
-    let mut out_of_time = None;
+    let mut halted = false;
+    let mut given_up = None;
     loop {
         let (name, limit) = match phases.get(done.len()) {
             Some(phase) => (phase.name, phase.seconds),
             None => ("power off", POWER_OFF),
         };
-        let limit = Duration::from_secs(limit).mul_f64(factor);
+        let limit = Duration::from_secs(if halted { SILENCE } else { limit }).mul_f64(factor);
         progress(name);
         let Some(left) = limit.checked_sub(since.elapsed()) else {
-            out_of_time = Some(End::TimedOut(name, limit));
+            let end = if halted { End::Halted(name) } else { End::TimedOut(name, limit) };
+            given_up = Some(end);
             break;
         };
         match lines.recv_timeout(left) {
+            Ok(_) if halted => {
+                given_up = Some(End::WentOn(name));
+                break;
+            }
             Ok(line) => {
-                if phases.get(done.len()).is_some_and(|phase| line.contains(phase.ends_with)) {
+                if HALTED.iter().any(|last| line.starts_with(last)) {
+                    halted = true;
+                    since = Instant::now();
+                } else if phases.get(done.len()).is_some_and(|phase| line.contains(phase.ends_with))
+                {
                     done.push((name, since.elapsed()));
                     since = Instant::now();
                 }
@@ -132,7 +160,7 @@ pub fn run(cmd: &Cmd, dir: &Path, phases: &[Phase], progress: &dyn Fn(&str)) -> 
         }
     }
 
-    let end = match out_of_time {
+    let end = match given_up {
         Some(end) => {
             drop(process);
             end
@@ -236,6 +264,24 @@ mod tests {
         let run = run_script("echo Booting Linux; exec sleep 60", &phases);
         assert!(matches!(run.end, End::TimedOut("kernel", _)), "{:?}", run.end);
         assert!(run.took < Duration::from_secs(20), "it was not stopped: {:?}", run.took);
+    }
+
+    #[test]
+    fn a_kernel_that_halts_is_not_waited_for() {
+        for last in ["---[ end Kernel panic - not syncing: no memory ]---", HALTED[1]] {
+            let script = format!("echo Booting Linux; echo '[    0.000000] {last}'; exec sleep 60");
+            let run = run_script(&script, &PHASES);
+            assert_eq!(run.end, End::Halted("kernel"));
+            assert!(run.took >= Duration::from_secs(SILENCE), "nobody listened: {:?}", run.took);
+            assert!(run.took < Duration::from_secs(20), "it was waited for: {:?}", run.took);
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_goes_on_has_not_halted() {
+        let last = HALTED[0];
+        let script = format!("echo Booting Linux; echo '{last}'; echo no; exec sleep 60");
+        assert_eq!(run_script(&script, &PHASES).end, End::WentOn("kernel"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
     Counts,
     crash::{self, CrashOptions},
     guest::Guest,
-    kunit,
+    kunit, usable_cases,
 };
 use anyhow::Result;
 use build::{
@@ -14,8 +14,8 @@ use build::{
     kernel::{Source, Spec, Variant, obtain},
 };
 
-/// Runs KUnit, the crashes of a mixed pair of kernels, those of `make crash`, and those of
-/// `make crash REPRODUCE=2017`.
+/// Runs KUnit, the crashes of a mixed pair of kernels, what is wrong about usable memory, and the
+/// crashes of `make crash` and of `make crash REPRODUCE=2017`.
 pub fn run(source: &Source) -> Result<Counts> {
     let mut counts = group("kunit", || {
         let kernel = obtain(&Spec {
@@ -26,6 +26,7 @@ pub fn run(source: &Source) -> Result<Counts> {
         kunit::run(&kernel, &deps::qemu()?, &Guest::find()?)
     })?;
     counts += group("crash, loaded by stock", || crash::loaded_by_stock(source))?;
+    counts += group("usable memory", || usable_cases::run(source))?;
     for reproduce_2017 in [false, true] {
         let options = CrashOptions { source: source.clone(), reproduce_2017 };
         let name = if reproduce_2017 { "crash, mapping of 2017" } else { "crash" };

@@ -6,19 +6,18 @@ use crate::span::Span;
 use anyhow::{Result, anyhow};
 use fdt::{Fdt, node::FdtNode};
 
-const PROPERTY: &str = "linux,usable-memory-range";
+/// The property of `/chosen` that lists what a crash kernel may use.
+pub const PROPERTY: &str = "linux,usable-memory-range";
 
-/// The ranges of `linux,usable-memory-range`, two cells for an address and two for a size.
-pub fn ranges(blob: &[u8]) -> Result<Vec<Span>> {
-    let Some(property) =
-        tree(blob)?.find_node("/chosen").and_then(|chosen| chosen.property(PROPERTY))
-    else {
-        return Ok(Vec::new());
-    };
-    Ok(pairs(property.value))
+/// The bytes of `linux,usable-memory-range`, where there is one.
+pub fn property(blob: &[u8]) -> Result<Option<Vec<u8>>> {
+    let tree = tree(blob)?;
+    let property = tree.find_node("/chosen").and_then(|chosen| chosen.property(PROPERTY));
+    Ok(property.map(|property| property.value.to_vec()))
 }
 
-fn pairs(value: &[u8]) -> Vec<Span> {
+/// The ranges in the bytes of the property, two cells for an address and two for a size.
+pub fn ranges(value: &[u8]) -> Vec<Span> {
     let cells = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     value
         .chunks_exact(16)
@@ -94,8 +93,9 @@ mod tests {
             value.extend_from_slice(&number.to_be_bytes());
         }
         let blob = with_usable(&value);
+        assert_eq!(property(&blob).unwrap().as_ref(), Some(&value));
         assert_eq!(
-            ranges(&blob).unwrap(),
+            ranges(&value),
             [
                 Span { start: 0x6000_0000, end: 0x7000_0000 },
                 Span { start: 0x1_0000_0000, end: 0x1_0000_1000 }
@@ -105,7 +105,12 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_property_is_there() {
+        assert_eq!(property(&with_usable(b"")).unwrap(), Some(Vec::new()));
+    }
+
+    #[test]
     fn what_is_no_tree_is_an_error() {
-        assert!(ranges(b"nonsense").is_err());
+        assert!(property(b"nonsense").is_err());
     }
 }

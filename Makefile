@@ -18,4 +18,8 @@ arguments = $(foreach name,$(given),$(call quoted,$(name)=$(value $(name))))
 
 # make itself ends with 2 whatever the status of the harness; scripts/harness VERB keeps it.
 $(VERBS):
-	@$(CURDIR)/scripts/harness $@ $(arguments)
+	@$(call quoted,$(CURDIR)/scripts/harness) $@ $(arguments)
+
+# The harness says which verbs there are.
+.DEFAULT:
+	@$(call quoted,$(CURDIR)/scripts/harness) $@

@@ -8,7 +8,7 @@ use crate::{kernel::Variant, toolchain::Toolchain};
 use anyhow::{Context, Result, bail};
 use regex::Regex;
 use std::{collections::BTreeMap, fs, path::Path};
-use util::setup;
+use util::{place, setup};
 use walkdir::WalkDir;
 
 /// A fragment names the one that it adds to with this line.
@@ -29,11 +29,7 @@ pub fn wanted(checkout: &Path, flavour: &str, variant: &Variant) -> Result<Optio
 }
 
 fn add(dir: &Path, flavour: &str, variant: &Variant, options: &mut Options) -> Result<()> {
-    let path = dir.join(format!("{flavour}.config"));
-    if !path.exists() || flavour.contains('/') {
-        return Err(setup!("there is no flavour '{flavour}'; these are: {}", flavours(dir)));
-    }
-    let text = read(&path)?;
+    let text = read(&dir.join(format!("{flavour}.config")))?;
     if let Some(other) = text.lines().find_map(|line| line.strip_prefix(BASED_ON)) {
         add(dir, other.trim(), variant, options)?;
     }
@@ -49,7 +45,16 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn flavours(dir: &Path) -> String {
+/// Whether there is such a flavour; the error lists them.
+pub fn check_flavour(flavour: &str) -> Result<()> {
+    let flavours = flavours(&place::checkout()?.join("configs"));
+    if flavours.iter().any(|one| one == flavour) {
+        return Ok(());
+    }
+    Err(setup!("there is no FLAVOUR={flavour}; these are: {}", flavours.join(", ")))
+}
+
+fn flavours(dir: &Path) -> Vec<String> {
     let names = fs::read_dir(dir).into_iter().flatten().flatten().filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let flavour = name.strip_suffix(".config")?;
@@ -57,7 +62,7 @@ fn flavours(dir: &Path) -> String {
     });
     let mut names: Vec<_> = names.collect();
     names.sort();
-    names.join(", ")
+    names
 }
 
 /// Parses a .config or a part of one.

@@ -36,7 +36,18 @@ impl Pristine {
                 let bases = Bases::load()?;
                 source_package::obtain(&bases, bases.get(version)?)
             }
-            Source::Dir(dir) => user_tree::open(dir),
+            Source::Dir(dir) => {
+                let tree = user_tree::open(dir)?;
+                let bases = Bases::load()?;
+                if !bases.covers(tree.version) {
+                    return Err(setup!(
+                        "{} is not supported; the series is for {}",
+                        tree.described,
+                        bases.names()
+                    ));
+                }
+                Ok(tree)
+            }
         }
     }
 

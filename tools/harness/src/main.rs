@@ -14,6 +14,8 @@ use util::failure::exit_code;
 use verbs::{apply, crash, deps, help, image, test};
 
 fn main() -> ExitCode {
+    // Who stops reading what is printed does not want to hear of it.
+    sigpipe::reset();
     match run() {
         Ok(status) => status,
         Err(error) => {

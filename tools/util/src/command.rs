@@ -53,6 +53,12 @@ impl Cmd {
         self
     }
 
+    /// The same command, started by `wrapper`, which takes it as its last arguments.
+    pub fn under(self, wrapper: Cmd) -> Self {
+        let Self { program, args, dir, env } = self;
+        Self { dir, env, ..wrapper }.arg(program).args(args)
+    }
+
     /// The same as a [`Command`] of the standard library.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
@@ -162,6 +168,12 @@ mod tests {
     fn prints_what_a_shell_takes() {
         let cmd = Cmd::new("make").arg("CC=clang -v").dir("a b").env("LC_ALL", "C");
         assert_eq!(cmd.to_string(), "cd 'a b' && LC_ALL=C make 'CC=clang -v'");
+    }
+
+    #[test]
+    fn a_wrapper_takes_the_command_as_its_last_arguments() {
+        let cmd = Cmd::new("qemu").arg("-S").dir("boots").under(Cmd::new("nice").arg("-n1"));
+        assert_eq!(cmd.to_string(), "cd boots && nice -n1 qemu -S");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::setup;
 use anyhow::{Context, Result};
 use std::{
     env, fs,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 /// Name of the cache's directory, and of the environment variable that moves it.
@@ -42,7 +42,17 @@ pub fn cache(below: impl AsRef<Path>) -> Result<PathBuf> {
         .ok_or_else(|| {
             setup!("neither HOME nor {CACHE_VARIABLE} says where to keep built kernels")
         })?;
-    made(top.join(below))
+    // Commands run in directories of their own.
+    let top = path::absolute(&top).unwrap_or(top);
+    let dir = top.join(below);
+    fs::create_dir_all(&dir).map_err(|error| {
+        setup!(
+            "cannot make {}: {error}; {CACHE_VARIABLE} names the directory to keep things in, set it to one \
+             that can be written",
+            dir.display()
+        )
+    })?;
+    Ok(dir)
 }
 
 fn made(dir: PathBuf) -> Result<PathBuf> {

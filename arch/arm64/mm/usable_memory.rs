@@ -32,8 +32,10 @@ pub enum Fault {
     BeyondAddressSpace,
     /// A size of zero.
     Empty,
-    /// No memory that is mapped, apart from ACPI tables.
+    /// No memory that is mapped.
     NoMemory,
+    /// ACPI tables, and no other memory.
+    OnlyTables,
     /// Behind as many entries as memblock has room for.
     TooMany,
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Fault {
             Self::BeyondAddressSpace => "reaches beyond the address space",
             Self::Empty => "is empty",
             Self::NoMemory => "is no memory that could be used",
+            Self::OnlyTables => "is ACPI tables, which are not for use",
             Self::TooMany => "is one too many",
         })
     }
@@ -72,9 +75,12 @@ pub fn usable(
     entry: RegEntry,
 ) -> Result<PhysRange, Fault> {
     let range = range_of(entry)?;
-    match own_memory(memory, tables, range).next() {
-        Some(_) => Ok(range),
-        None => Err(Fault::NoMemory),
+    if own_memory(memory, tables, range).next().is_some() {
+        Ok(range)
+    } else if mapped(memory).any(|mapped| mapped.overlaps(range)) {
+        Err(Fault::OnlyTables)
+    } else {
+        Err(Fault::NoMemory)
     }
 }
 

@@ -189,8 +189,8 @@ fn r5_each_useless_entry_is_named() {
         ((u64::MAX, 2), Err(Fault::BeyondAddressSpace)),
         ((u64::MAX - PAGE, u64::MAX), Err(Fault::BeyondAddressSpace)),
         ((0, PAGE), Err(Fault::NoMemory)),
-        // Only tables, only memory without mapping, and both.
-        ((page(20), 2 * PAGE), Err(Fault::NoMemory)),
+        // Only tables, only memory without mapping, nothing.
+        ((page(20), 2 * PAGE), Err(Fault::OnlyTables)),
         ((page(40), 2 * PAGE), Err(Fault::NoMemory)),
         ((page(42), PAGE), Err(Fault::NoMemory)),
         // One byte of memory next to the tables.

@@ -33,11 +33,11 @@ pub fn run<T: Send>(
             }
             let bar = bars.add(spinner(names[at]));
             let result = job(at, &|doing| {
-                bar.set_message(doing.to_owned());
                 // Spinners are seen on a terminal alone.
-                if bars.is_hidden() {
+                if bars.is_hidden() && bar.message() != doing {
                     eprintln!("{}: {doing}", names[at]);
                 }
+                bar.set_message(doing.to_owned());
             });
             bar.finish_and_clear();
             if result.is_err() {

@@ -47,7 +47,11 @@ fn read(path: &Path) -> Result<String> {
 
 /// Whether there is such a flavour; the error lists them.
 pub fn check_flavour(flavour: &str) -> Result<()> {
-    let flavours = flavours(&place::checkout()?.join("configs"));
+    is_flavour(&place::checkout()?.join("configs"), flavour)
+}
+
+fn is_flavour(dir: &Path, flavour: &str) -> Result<()> {
+    let flavours = flavours(dir);
     if flavours.iter().any(|one| one == flavour) {
         return Ok(());
     }
@@ -250,9 +254,12 @@ mod tests {
 
     #[test]
     fn an_unknown_flavour_is_answered_with_the_known() {
-        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let error = wanted(&checkout, "nosuch", &STOCK).unwrap_err();
-        assert!(error.to_string().contains("kunit, minimal"), "{error}");
+        let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+        assert!(is_flavour(&configs, "minimal").is_ok());
+        for name in ["nosuch", "series", "kunit.series", "../configs/minimal"] {
+            let error = is_flavour(&configs, name).unwrap_err();
+            assert!(error.to_string().contains("kunit, minimal"), "{error}");
+        }
     }
 
     #[test]

@@ -46,10 +46,10 @@ outcome() {
 # Where reading is allowed, writing puts the same bytes back.
 mem_access() {
 	number_of_page=$(($1 / 4096))
-	dd if=/dev/zero of=/tmp/page bs=4096 count=1 2>/dev/null
-	echo "read $1 $(outcome dd if=/dev/mem of=/tmp/page bs=4096 count=1 \
+	dd if=/dev/zero of=/run/page bs=4096 count=1 2>/dev/null
+	echo "read $1 $(outcome dd if=/dev/mem of=/run/page bs=4096 count=1 \
 		skip=$number_of_page conv=notrunc)"
-	echo "write $1 $(outcome dd if=/tmp/page of=/dev/mem bs=4096 count=1 \
+	echo "write $1 $(outcome dd if=/run/page of=/dev/mem bs=4096 count=1 \
 		seek=$number_of_page conv=notrunc)"
 	echo "mmap $1 $(outcome devmem "$1" 32)"
 }

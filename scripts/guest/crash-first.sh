@@ -16,7 +16,7 @@ leave_evidence() {
 			line = sprintf("%s %06d", id, i)
 			printf "%-4095s\n", line
 		}
-	}' >/tmp/evidence
+	}' >/run/evidence
 }
 leave_evidence
 

@@ -24,14 +24,14 @@ usable_tables() {
 
 phase load
 put_usable_memory() {
-	cp /sys/firmware/fdt /tmp/fdt || return
+	cp /sys/firmware/fdt /run/fdt || return
 	[ "$tables_usable" = no ] || usable="$usable $(usable_tables)"
 	# One word per byte.
 	# shellcheck disable=SC2086
-	fdtput -t bx /tmp/fdt /chosen linux,usable-memory-range $usable
+	fdtput -t bx /run/fdt /chosen linux,usable-memory-range $usable
 }
 load_second_kernel() {
-	kexec -c -l /boot/Image --dtb=/tmp/fdt --initrd=/boot/second.cpio \
+	kexec -c -l /boot/Image --dtb=/run/fdt --initrd=/boot/second.cpio \
 		--mem-min="$mem_min" --mem-max="$mem_max" --command-line="$second_command_line"
 }
 second_kernel_is_loaded() {

@@ -2,17 +2,19 @@
 
 //! `make apply`: the series in the user's own tree.
 //!
-//! Everything is computed before the tree is touched, so that an error leaves it as it was.
+//! Everything is computed before the tree is touched, and an error on the way is taken back: the
+//! tree has the whole series or is as it was.
 
 use crate::{
-    base::Bases,
+    kernel::Source,
     pristine::Pristine,
+    replace::{missing_directories, remove_empty, stage},
     series::{Changes, Patch, Series},
-    user_tree::{git, is_git, open},
+    user_tree::{git, is_git},
 };
 use anyhow::{Context, Result};
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 use util::{place, setup};
@@ -31,20 +33,14 @@ pub struct ApplyOptions {
 pub fn apply(dir: &Path, options: ApplyOptions) -> Result<Vec<String>> {
     let checkout = place::checkout()?;
     let series = Series::load(&checkout)?;
-    let pristine = open(dir)?;
-    let bases = Bases::load()?;
-    if !bases.covers(pristine.version) {
-        return Err(setup!(
-            "{} is not supported; the series is for {}",
-            pristine.described,
-            bases.names()
-        ));
-    }
+    let pristine = Pristine::obtain(&Source::Dir(dir.into()))?;
     refuse_applied(&series, &pristine)?;
     if is_git(&pristine.dir) {
         refuse_branch(&pristine.dir)?;
         let patches = series.per_patch(&pristine, &checkout)?;
         refuse_local_changes(&pristine.dir, &patches)?;
+        refuse_nobody(&pristine.dir)?;
+        refuse_read_only(&pristine.dir, &patches)?;
         commit(&pristine.dir, &series.patches, &patches, options)
     } else {
         if options.signoff {
@@ -57,7 +53,7 @@ pub fn apply(dir: &Path, options: ApplyOptions) -> Result<Vec<String>> {
         let mut changes = Changes::new();
         patches.into_iter().for_each(|patch| changes.extend(patch));
         let mut said = vec![format!("{}: changed in place", pristine.described)];
-        said.extend(write(&pristine.dir, &changes)?);
+        said.extend(stage(&pristine.dir, &changes)?.put()?);
         Ok(said)
     }
 }
@@ -66,8 +62,9 @@ fn refuse_applied(series: &Series, pristine: &Pristine) -> Result<()> {
     for file in series.patches.iter().flat_map(|patch| &patch.files) {
         if pristine.read(file)?.is_some() {
             return Err(setup!(
-                "{} has {} already: the series is applied, or another version of it",
-                pristine.dir.display(),
+                "{} has {} already: the series seems to be applied already. Go back to the tree as \
+                 it was before that, and try again",
+                pristine.described,
                 file.display()
             ));
         }
@@ -111,6 +108,44 @@ fn refuse_local_changes(dir: &Path, patches: &[Changes]) -> Result<()> {
     ))
 }
 
+/// git itself knows best where a name can come from; it must not make one up.
+fn refuse_nobody(dir: &Path) -> Result<()> {
+    for (ident, who) in [("GIT_AUTHOR_IDENT", "author"), ("GIT_COMMITTER_IDENT", "committer")] {
+        git(dir).args(["-c", "user.useConfigOnly=true", "var", ident]).read().map_err(|error| {
+            let text = format!("{error:#}");
+            // Before its last line git gives the advice that is given here.
+            let why = text.lines().last().unwrap_or_default();
+            setup!(
+                "git does not know the {who} of the commits in {}; tell it with: git config \
+                 --global user.name 'Your Name', and: git config --global user.email \
+                 you@example.org (git says: {why})",
+                dir.display()
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn refuse_read_only(dir: &Path, patches: &[Changes]) -> Result<()> {
+    for what in ["index", "objects/new", "refs/heads/new"] {
+        let path = git(dir).args(["rev-parse", "--git-path", what]).read()?;
+        let path = dir.join(path.trim_end_matches('\n'));
+        let parent = path.parent().with_context(|| format!("{} is no file", path.display()))?;
+        tempfile::tempfile_in(parent).map_err(|error| {
+            setup!(
+                "git cannot commit: {} cannot be written: {error}; nothing was changed. Make it \
+                 writable, or apply to a clone of {}",
+                parent.display(),
+                dir.display()
+            )
+        })?;
+    }
+    let mut all = Changes::new();
+    patches.iter().for_each(|patch| all.extend(patch.clone()));
+    // Only looks: what is staged is dropped.
+    stage(dir, &all).map(drop)
+}
+
 /// One commit per patch on a new branch.
 fn commit(
     dir: &Path,
@@ -118,46 +153,47 @@ fn commit(
     patches: &[Changes],
     options: ApplyOptions,
 ) -> Result<Vec<String>> {
-    for name in ["user.name", "user.email"] {
-        if git(dir).args(["config", name]).read().is_err()
-            && env::var_os("GIT_AUTHOR_NAME").is_none()
-        {
-            return Err(setup!(
-                "git does not know who you are; tell it with: git config --global {name} ..."
-            ));
-        }
-    }
     let before = git(dir).args(["rev-parse", "HEAD"]).read()?.trim().to_string();
     let came_from = git(dir).args(["rev-parse", "--abbrev-ref", "HEAD"]).read()?;
+    let came_from = match came_from.trim() {
+        "HEAD" => before.as_str(),
+        branch => branch,
+    };
+    let missing = missing_directories(dir, touched(patches));
     git(dir).args(["checkout", "--quiet", "-b", BRANCH]).read()?;
-    let done = commit_each(dir, described, patches, options);
-    if done.is_err() {
-        // Back to where the user was: the branch has nothing that is not in this checkout.
-        let back = match came_from.trim() {
-            "HEAD" => before.as_str(),
-            branch => branch,
-        };
-        git(dir).args(["reset", "--quiet", "--"]).read()?;
-        let new = touched(patches);
-        for path in &new {
-            let known = git(dir).args(["cat-file", "-e", &format!("{before}:{}", path.display())]);
-            match known.read() {
-                Ok(_) => git(dir).args(["checkout", "--quiet", &before, "--"]).arg(path).read()?,
-                Err(_) => {
-                    let _ = fs::remove_file(dir.join(path));
-                    String::new()
-                }
-            };
-        }
-        git(dir).args(["checkout", "--quiet", back]).read()?;
-        git(dir).args(["branch", "--quiet", "-D", BRANCH]).read()?;
+    if let Err(error) = commit_each(dir, described, patches, options) {
+        go_back(dir, patches, &before, came_from).with_context(|| {
+            format!(
+                "{error:#}\nand {} cannot go back to {came_from}; go back with: git checkout \
+                 --force {came_from} && git branch -D {BRANCH}",
+                dir.display()
+            )
+        })?;
+        remove_empty(&missing);
+        return Err(error);
     }
-    done?;
     let log =
         git(dir).args(["log", "--oneline", "--stat", &format!("{before}..{BRANCH}")]).read()?;
     let mut said = vec![format!("{}: {} commits on branch {BRANCH}", dir.display(), patches.len())];
     said.extend(log.lines().map(String::from));
     Ok(said)
+}
+
+/// Back to where the user was: the branch has nothing that is not in this checkout.
+fn go_back(dir: &Path, patches: &[Changes], before: &str, came_from: &str) -> Result<()> {
+    git(dir).args(["reset", "--quiet", "--"]).read()?;
+    for path in touched(patches) {
+        let known = git(dir).args(["cat-file", "-e", &format!("{before}:{}", path.display())]);
+        if known.read().is_ok() {
+            git(dir).args(["checkout", "--quiet", before, "--"]).arg(path).read()?;
+        } else {
+            // It may not have been written yet.
+            let _ = fs::remove_file(dir.join(path));
+        }
+    }
+    git(dir).args(["checkout", "--quiet", came_from]).read()?;
+    git(dir).args(["branch", "--quiet", "-D", BRANCH]).read()?;
+    Ok(())
 }
 
 fn commit_each(
@@ -167,7 +203,7 @@ fn commit_each(
     options: ApplyOptions,
 ) -> Result<()> {
     for (patch, changes) in described.iter().zip(patches) {
-        write(dir, changes)?;
+        stage(dir, changes)?.put()?;
         let mut add = git(dir).args(["add", "--"]);
         for path in changes.keys() {
             add = add.arg(path);
@@ -183,22 +219,11 @@ fn commit_each(
     Ok(())
 }
 
-fn write(dir: &Path, changes: &Changes) -> Result<Vec<String>> {
-    let mut said = Vec::new();
-    for (path, bytes) in changes {
-        let to = dir.join(path);
-        let context = || format!("cannot write {}", to.display());
-        let verb = if to.exists() { "changed" } else { "new" };
-        fs::create_dir_all(to.parent().with_context(context)?).with_context(context)?;
-        fs::write(&to, bytes).with_context(context)?;
-        said.push(format!("  {verb:8} {}", path.display()));
-    }
-    Ok(said)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::ExitCode;
+    use util::failure::exit_code;
 
     fn git_tree() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -261,6 +286,7 @@ mod tests {
         assert_eq!(head.trim(), "work");
         assert!(git(dir.path()).args(["status", "--porcelain"]).read().unwrap().is_empty());
         assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "a\n");
+        assert!(!dir.path().join("new").exists(), "a directory that was made is gone");
         refuse_branch(dir.path()).expect("the branch is gone");
     }
 
@@ -274,5 +300,36 @@ mod tests {
         assert!(error.to_string().contains("M a"), "{error}");
         git(dir.path()).args(["branch", BRANCH]).read().unwrap();
         assert!(refuse_branch(dir.path()).unwrap_err().to_string().contains("already"));
+    }
+
+    #[test]
+    fn git_says_who_commits() {
+        let dir = git_tree();
+        refuse_nobody(dir.path()).expect("both are in the configuration");
+        // Empty here hides what the machine's own configuration may have.
+        git(dir.path()).args(["config", "user.name", ""]).read().unwrap();
+        let error = refuse_nobody(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("git config --global user.name"), "{error}");
+        assert_eq!(exit_code(&error), ExitCode::from(2));
+    }
+
+    #[test]
+    fn a_tree_that_git_cannot_write_is_refused_untouched() {
+        let dir = git_tree();
+        let (_, changes) = patches();
+        refuse_read_only(dir.path(), &changes).expect("it can be written");
+        assert!(!dir.path().join("new").exists(), "looking leaves nothing");
+
+        fs::write(dir.path().join("new"), "in the way of a directory").unwrap();
+        let error = refuse_read_only(dir.path(), &changes).unwrap_err();
+        assert!(error.to_string().contains("nothing was changed"), "{error}");
+        fs::remove_file(dir.path().join("new")).unwrap();
+
+        // Root writes where modes forbid it; nobody writes in a directory that is not there.
+        fs::rename(dir.path().join(".git/refs/heads"), dir.path().join(".git/refs/away")).unwrap();
+        let error = refuse_read_only(dir.path(), &changes).unwrap_err();
+        assert!(error.to_string().contains("refs/heads cannot be written"), "{error}");
+        assert_eq!(exit_code(&error), ExitCode::from(2));
+        assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "a\n");
     }
 }

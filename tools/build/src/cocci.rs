@@ -3,7 +3,7 @@
 //! Semantic patches, run by Coccinelle on a copy of the one file that they change.
 
 use crate::deps;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -21,6 +21,14 @@ pub struct Coccinelle {
     pub described: String,
 }
 
+/// What a semantic patch did.
+pub enum Outcome {
+    /// The file as it is now.
+    Changed(Vec<u8>),
+    /// The code that it looks for is not there; what Coccinelle said, which may be nothing.
+    NothingFound(String),
+}
+
 impl Coccinelle {
     /// Finds it on this machine.
     pub fn find() -> Result<Self> {
@@ -30,7 +38,7 @@ impl Coccinelle {
     }
 
     /// `contents` of `file` as the semantic patch `hook` changes it.
-    pub fn apply(&self, hook: &Path, file: &Path, contents: &[u8]) -> Result<Vec<u8>> {
+    pub fn apply(&self, hook: &Path, file: &Path, contents: &[u8]) -> Result<Outcome> {
         let shown = || format!("{} on {}", hook.display(), file.display());
         let dir = tempfile::tempdir()?;
         let name = file.file_name().with_context(|| format!("{} is no file", file.display()))?;
@@ -49,13 +57,9 @@ impl Coccinelle {
         let changed = fs::read(&copy)?;
         if changed == contents {
             let said = fs::read_to_string(&log).unwrap_or_default();
-            bail!(
-                "{} changes nothing: the code that it looks for is not there\n{}",
-                shown(),
-                said.trim_end()
-            );
+            return Ok(Outcome::NothingFound(said.trim().into()));
         }
-        Ok(tidy(contents, &changed))
+        Ok(Outcome::Changed(tidy(contents, &changed)))
     }
 }
 

@@ -19,6 +19,7 @@ pub mod lock;
 pub mod need;
 pub mod pristine;
 pub mod progress;
+pub mod replace;
 pub mod series;
 pub mod source_package;
 pub mod toolchain;

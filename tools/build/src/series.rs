@@ -4,14 +4,20 @@
 //!
 //! Applying is a function from the files of a tree and the checkout to the files that differ.
 
-use crate::{cocci::Coccinelle, insertion::Insertion, kernel::Variant, pristine::Pristine};
-use anyhow::{Context, Result, bail};
+use crate::{
+    cocci::{Coccinelle, Outcome},
+    insertion::Insertion,
+    kernel::Variant,
+    pristine::Pristine,
+};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
+use util::setup;
 
 /// Files that differ from the pristine tree, and what they hold.
 pub type Changes = BTreeMap<PathBuf, Vec<u8>>;
@@ -93,7 +99,9 @@ impl Series {
             let found = found
                 .with_context(|| format!("series: there is no [[variant]] '{MAPPING_2017}'"))?;
             for hook in &found.hooks {
-                work.hook(hook)?;
+                work.hook(hook).with_context(|| {
+                    format!("cannot apply '{MAPPING_2017}' to {}", pristine.described)
+                })?;
             }
         }
         if variant.series {
@@ -147,15 +155,19 @@ struct Applying<'a> {
 
 impl Applying<'_> {
     fn patch(&mut self, patch: &Patch) -> Result<()> {
-        let context = || format!("cannot apply '{}' to {}", patch.subject, self.pristine.described);
+        let described = &self.pristine.described;
+        let context = || format!("cannot apply '{}' to {described}", patch.subject);
         for file in &patch.files {
             if self.changes.contains_key(file) || self.pristine.read(file)?.is_some() {
-                bail!("{}: {} is there already", context(), file.display());
+                let why = format!(
+                    "{} is there already: the series seems to be applied already. Go back to the \
+                     tree as it was before that, and try again",
+                    file.display()
+                );
+                return Err(self.unfit(&why)).with_context(context);
             }
             self.changes.insert(file.clone(), from_checkout(self.checkout, file)?);
         }
-        let described = &self.pristine.described;
-        let context = || format!("cannot apply '{}' to {described}", patch.subject);
         for hook in &patch.hooks {
             self.hook(hook).with_context(context)?;
         }
@@ -165,12 +177,24 @@ impl Applying<'_> {
         Ok(())
     }
 
+    /// The tree is not one that the series can be applied to.
+    fn unfit(&self, why: &str) -> anyhow::Error {
+        // Only the user's own tree has a list of files; any other comes from a package, and a
+        // series that does not fit it is broken.
+        if self.pristine.files.is_some() { setup!("{why}") } else { anyhow!("{why}") }
+    }
+
     /// The file as it is so far.
     fn current(&self, file: &Path) -> Result<Vec<u8>> {
         if let Some(bytes) = self.changes.get(file) {
             return Ok(bytes.clone());
         }
-        self.pristine.read(file)?.with_context(|| format!("it has no file {}", file.display()))
+        self.pristine.read(file)?.ok_or_else(|| {
+            self.unfit(&format!(
+                "it has no file {}; try again with a complete tree of a supported release",
+                file.display()
+            ))
+        })
     }
 
     fn hook(&mut self, hook: &Hook) -> Result<()> {
@@ -179,8 +203,13 @@ impl Applying<'_> {
             Some(found) => found,
             none => none.insert(Coccinelle::find()?),
         };
-        let changed = coccinelle.apply(&self.checkout.join(&hook.cocci), &hook.file, &contents)?;
-        self.changes.insert(hook.file.clone(), changed);
+        match coccinelle.apply(&self.checkout.join(&hook.cocci), &hook.file, &contents)? {
+            Outcome::Changed(changed) => self.changes.insert(hook.file.clone(), changed),
+            Outcome::NothingFound(said) => {
+                let why = nothing_found(hook, &said);
+                return Err(self.unfit(&why));
+            }
+        };
         Ok(())
     }
 
@@ -197,16 +226,30 @@ impl Applying<'_> {
         let file = &insertion.file;
         let text = String::from_utf8(self.current(file)?)
             .with_context(|| format!("{} is no UTF-8", file.display()))?;
-        let changed = insertion.apply(&text, &lines)?;
+        let changed =
+            insertion.apply(&text, &lines).map_err(|error| self.unfit(&format!("{error:#}")))?;
         self.changes.insert(file.clone(), changed.into_bytes());
         Ok(())
     }
+}
+
+fn nothing_found(hook: &Hook, said: &str) -> String {
+    let said = if said.is_empty() { String::new() } else { format!("\nCoccinelle said: {said}") };
+    format!(
+        "{cocci} changes nothing in {file}: the code that it looks for is not \
+         there. Either the series seems to be applied already, or {file} differs from that of the \
+         supported releases: compare it with what {cocci} looks for{said}",
+        cocci = hook.cocci.display(),
+        file = hook.file.display(),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::version::Version;
+    use std::process::ExitCode;
+    use util::failure::exit_code;
 
     const SERIES: &str = r#"
         [[patch]]
@@ -284,12 +327,36 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_that_finds_nothing_says_where_and_what_next() {
+        let hook = Hook { file: "arch/a.c".into(), cocci: "hooks/a.cocci".into() };
+        let text = nothing_found(&hook, "");
+        assert!(text.starts_with("hooks/a.cocci changes nothing in arch/a.c: the code"));
+        assert!(text.contains("the series seems to be applied already"), "{text}");
+        assert_eq!(text.trim_end(), text);
+        assert!(nothing_found(&hook, "bad").ends_with("\nCoccinelle said: bad"));
+    }
+
+    #[test]
+    fn a_tree_that_does_not_fit_is_the_users_to_mend_when_it_is_theirs() {
+        let mut it = setting();
+        fs::write(it.tree.path().join("rust/kernel/lib.rs"), "pub mod a;\n").unwrap();
+        for (files, status) in [(None, 1), (Some(Vec::new()), 2)] {
+            it.pristine.files = files;
+            let error =
+                it.series.changes(&variant(true), &it.pristine, it.checkout.path()).unwrap_err();
+            assert!(format!("{error:#}").contains("the test's tree"), "{error:#}");
+            assert_eq!(exit_code(&error), ExitCode::from(status));
+        }
+    }
+
+    #[test]
     fn a_tree_that_has_the_series_is_refused() {
         let it = setting();
         fs::write(it.tree.path().join("rust/kernel/a.rs"), "").unwrap();
         let error =
             it.series.changes(&variant(true), &it.pristine, it.checkout.path()).unwrap_err();
-        assert!(format!("{error:#}").contains("a.rs is there already"), "{error:#}");
+        let text = format!("{error:#}");
+        assert!(text.contains("a.rs is there already: the series seems to be applied"), "{text}");
     }
 
     #[test]

@@ -252,8 +252,8 @@ impl PhysRange {
     ///
     /// let range = |start, last| PhysRange::new(PhysAddr::new(start), PhysAddr::new(last));
     /// let page = PageSize::new_checked(0x1_0000);
-    /// let pages = range(0x1_f000, 0x2_0fff).zip(page).map(|(range, page)| range.to_whole_pages(page));
-    /// assert_eq!(pages, range(0x1_0000, 0x2_ffff));
+    /// let pages = |range: PhysRange| Some(range.to_whole_pages(page?));
+    /// assert_eq!(range(0x1_f000, 0x2_0fff).and_then(pages), range(0x1_0000, 0x2_ffff));
     /// ```
     #[inline]
     pub const fn to_whole_pages(self, page: PageSize) -> Self {

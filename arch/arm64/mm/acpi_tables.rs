@@ -58,6 +58,14 @@ const __LOG_PREFIX: &[u8] = b"arm64/mm\0";
 /// The property of `/chosen` that lists what a crash kernel may use.
 const USABLE_MEMORY_RANGE: &CStr = c"linux,usable-memory-range";
 
+/// Why a crash kernel stops.
+const NOT_DECODABLE: &CStr = c"linux,usable-memory-range cannot be decoded: \
+    #address-cells or #size-cells of the root node is out of range; \
+    not touching the crashed kernel's memory";
+/// Why a crash kernel stops.
+const NOTHING_USABLE: &CStr = c"linux,usable-memory-range gives no usable memory; \
+    not touching the crashed kernel's memory. Check how the crash kernel was loaded";
+
 /// The most lines about one thing: firmware and the property can have very many ranges.
 const MOST_LINES: usize = 16;
 
@@ -169,12 +177,12 @@ pub unsafe extern "C" fn fdt_enforce_memory_region() {
 fn confine(boot: &EarlyBoot, property: &[u8]) {
     let memblock = Memblock::of_boot(boot);
     let Some(cells) = root_cells(boot) else {
-        boot.stop(c"linux,usable-memory-range cannot be decoded: #address-cells or #size-cells of the root node is out of range; not touching the crashed kernel's memory");
+        boot.stop(NOT_DECODABLE);
     };
     let reg = Reg::new(property, cells);
     // Each range may need a region of its own.
     let room = free_regions(memblock);
-    warn_of_unused(boot, memblock, reg, room);
+    report(boot, memblock, reg, room);
 
     let usable = reg
         .entries()
@@ -182,14 +190,14 @@ fn confine(boot: &EarlyBoot, property: &[u8]) {
         .filter_map(|entry| range_of(entry).ok());
     let limits = limits(boot, memblock, usable.clone().count());
     let Some(plan) = Plan::new(&memblock, usable, tables(boot), limits) else {
-        boot.stop(c"linux,usable-memory-range gives no usable memory; not touching the crashed kernel's memory. Check how the crash kernel was loaded");
+        boot.stop(NOTHING_USABLE);
     };
     apply(boot, memblock, &plan);
 }
 
 /// Says what is used of the property, and what is not and why.
 #[inline]
-fn warn_of_unused(boot: &EarlyBoot, memblock: Memblock<'_>, reg: Reg<'_>, room: usize) {
+fn report(boot: &EarlyBoot, memblock: Memblock<'_>, reg: Reg<'_>, room: usize) {
     let mut ignored = 0;
     for (index, entry) in reg.entries().enumerate() {
         let fault = if index < room {
@@ -206,7 +214,10 @@ fn warn_of_unused(boot: &EarlyBoot, memblock: Memblock<'_>, reg: Reg<'_>, room: 
                 ignored += 1;
                 if ignored <= MOST_LINES {
                     let (addr, size) = (entry.addr.unwrap_or(0), entry.size.unwrap_or(0));
-                    pr_warn!("linux,usable-memory-range: entry {index} ({addr:#x}, size {size:#x}) {fault}: ignored\n");
+                    pr_warn!(
+                        "linux,usable-memory-range: entry {index} ({addr:#x}, size {size:#x}) \
+                         {fault}: ignored\n"
+                    );
                 }
             }
         }

@@ -77,8 +77,8 @@ fn first_mapped(memory: &impl Memory, range: PhysRange) -> Option<PhysRange> {
 /// [`None`] if that is all memory, or if the limit is zero, which is none. `tables` come in any
 /// order, and may overlap.
 ///
-/// C function: `memblock_mem_limit_remove_map()` in `mm/memblock.c`. That one counts all memory; but
-/// tables stay, so they must not use up what the user asked for.
+/// C function: `memblock_mem_limit_remove_map()` in `mm/memblock.c`. That one counts all memory;
+/// but tables stay, so they must not use up what the user asked for.
 #[inline]
 pub fn below_limit(
     memory: &impl Memory,

@@ -16,8 +16,8 @@ use core::ptr::{
     NonNull, //
 };
 
-// The names outlive init memory, where the strings of what inlines this file go: statics stay in the
-// read-only data of this crate.
+// The names outlive init memory, where the strings of what inlines this file go: statics stay in
+// the read-only data of this crate.
 static SYSTEM_RAM: [u8; 11] = *b"System RAM\0";
 static RESERVED: [u8; 9] = *b"reserved\0";
 static ACPI_TABLES: [u8; 12] = *b"ACPI Tables\0";

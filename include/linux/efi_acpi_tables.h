@@ -13,14 +13,18 @@
 struct resource;
 
 #ifdef CONFIG_EFI_ACPI_TABLES
+
+/* Whether this boot is going to use ACPI, in arch/arm64/kernel/acpi.c. */
+bool acpi_boot_wanted(void);
+
 /* Reserves the ACPI Reclaim memory of the EFI memory map. */
 void efi_reserve_acpi_reclaim(void);
 
-/* Applies linux,usable-memory-range to the memory of the EFI memory map. */
-void fdt_enforce_memory_region(void);
-
-/* Applies mem=. */
-void arm64_enforce_memory_limit(phys_addr_t limit);
+/* Whether efi_reserve_acpi_reclaim() reserves ACPI Reclaim memory. */
+static inline bool efi_reserves_acpi_reclaim(void)
+{
+	return true;
+}
 
 /*
  * Publishes memory in /proc/iomem. Returns the resources and, in count, how many of them are not
@@ -28,21 +32,25 @@ void arm64_enforce_memory_limit(phys_addr_t limit);
  */
 struct resource *arm64_request_memory_resources(int *count);
 
-/* Whether this boot is going to use ACPI, in arch/arm64/kernel/acpi.c. */
-bool acpi_boot_wanted(void);
+/* Applies linux,usable-memory-range to the memory of the EFI memory map. */
+void fdt_enforce_memory_region(void);
 
-/* Whether efi_reserve_acpi_reclaim() reserves ACPI Reclaim memory. */
-static inline bool efi_reserves_acpi_reclaim(void)
-{
-	return true;
-}
-#else
+/* Applies mem=. */
+void arm64_enforce_memory_limit(phys_addr_t limit);
+
+#else /* CONFIG_EFI_ACPI_TABLES */
+
+static inline void efi_reserve_acpi_reclaim(void) { }
+
 static inline bool efi_reserves_acpi_reclaim(void)
 {
 	return false;
 }
 
-static inline void efi_reserve_acpi_reclaim(void) { }
+static inline struct resource *arm64_request_memory_resources(int *count)
+{
+	return NULL;
+}
 
 static inline void fdt_enforce_memory_region(void)
 {
@@ -54,10 +62,6 @@ static inline void arm64_enforce_memory_limit(phys_addr_t limit)
 	memblock_mem_limit_remove_map(limit);
 }
 
-static inline struct resource *arm64_request_memory_resources(int *count)
-{
-	return NULL;
-}
 #endif /* CONFIG_EFI_ACPI_TABLES */
 
 #endif /* _LINUX_EFI_ACPI_TABLES_H */

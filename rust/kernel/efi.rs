@@ -19,7 +19,8 @@ use crate::{
     page::PAGE_SIZE,
     phys::{
         PageSize,
-        PhysAddr, //
+        PhysAddr,
+        PhysRange, //
     },
     prelude::*, //
 };
@@ -125,11 +126,32 @@ impl<'boot> MemoryMap<'boot> {
     }
 }
 
-/// Whether the firmware handed over an ACPI root pointer (RSDP).
+/// The ACPI tables: the ACPI Reclaim memory that the kernel can map, in whole native pages.
+///
+/// They come in the firmware's order, and may overlap. Empty without an EFI memory map.
+#[inline]
+pub fn acpi_tables(boot: &EarlyBoot) -> impl Iterator<Item = PhysRange> + Clone + '_ {
+    let map = MemoryMap::of_boot(boot).unwrap_or(MemoryMap::empty());
+    let last = boot.last_mappable();
+    map.acpi_reclaim()
+        .tables()
+        .filter(move |table| table.last() <= last)
+}
+
+/// Whether this boot uses ACPI, as far as can be told before the tables are read.
+///
+/// With `acpi=off`, or with a device tree that describes the machine, ACPI Reclaim memory is
+/// nothing but reserved.
 ///
 /// Valid once `efi_init()` has read the configuration tables.
 #[inline]
-pub fn has_acpi_root_pointer(_boot: &EarlyBoot) -> bool {
+pub fn uses_acpi(boot: &EarlyBoot) -> bool {
+    has_acpi_root_pointer(boot) && boot.acpi_wanted()
+}
+
+/// Whether the firmware handed over an ACPI root pointer (RSDP).
+#[inline]
+fn has_acpi_root_pointer(_boot: &EarlyBoot) -> bool {
     // SAFETY: As for `MemoryMap::of_boot()`.
     let (acpi, acpi20) = unsafe { (bindings::efi.acpi, bindings::efi.acpi20) };
     // `EFI_INVALID_TABLE_ADDR`, which is a cast that `bindgen` does not take.

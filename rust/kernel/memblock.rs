@@ -4,33 +4,29 @@
 //!
 //! C header: [`include/linux/memblock.h`](srctree/include/linux/memblock.h)
 
+mod memory;
 pub mod resources;
+
+pub use memory::{
+    mapped,
+    Memory,
+    Region, //
+};
 
 use crate::{
     bindings,
     early_boot::EarlyBoot,
-    error::{
-        to_result,
-        Result, //
-    },
+    error::to_result,
     phys::{
         PhysAddr,
         PhysRange, //
-    }, //
+    },
+    prelude::*, //
 };
 use core::{
     marker::PhantomData,
     ptr::addr_of, //
 };
-
-/// A region of memblock.memory.
-#[derive(Clone, Copy, Debug)]
-pub struct Region {
-    /// Where it is, in bytes.
-    pub range: PhysRange,
-    /// Whether it stays out of the linear map (`MEMBLOCK_NOMAP`).
-    pub nomap: bool,
-}
 
 /// memblock while it can be changed.
 #[derive(Clone, Copy)]
@@ -41,14 +37,6 @@ impl<'boot> Memblock<'boot> {
     #[inline]
     pub fn of_boot(_boot: &'boot EarlyBoot) -> Self {
         Self(PhantomData)
-    }
-
-    /// The regions of memblock.memory: sorted, no two of them overlap.
-    ///
-    /// The list may be changed while it is walked: an index that is gone by then ends the walk.
-    #[inline]
-    pub fn regions(self) -> impl Iterator<Item = Region> + Clone + 'boot {
-        (0usize..).map_while(move |index| self.region(index))
     }
 
     #[inline]
@@ -68,23 +56,15 @@ impl<'boot> Memblock<'boot> {
         })
     }
 
-    /// How many regions memblock.memory has room for.
+    /// How many regions memblock.memory can still get.
     ///
     /// Before `memblock_allow_resize()`, which comes with the linear map, memblock panics where it
     /// would need more.
     #[inline]
-    pub fn region_slots(self) -> usize {
+    pub fn free_regions(self) -> usize {
         // SAFETY: As in `region()`.
-        unsafe { addr_of!(bindings::memblock.memory.max).read() }
-    }
-
-    /// Takes `range` out of memblock.memory.
-    ///
-    /// C function: `memblock_remove()`.
-    #[inline]
-    pub fn remove(self, range: PhysRange) -> Result {
-        // SAFETY: Takes any numbers. `EarlyBoot` shows that memblock is not in use elsewhere.
-        to_result(unsafe { bindings::memblock_remove(range.start().as_u64(), range.size()) })
+        let slots = unsafe { addr_of!(bindings::memblock.memory.max).read() };
+        slots.saturating_sub(self.regions().count())
     }
 
     /// Reserves `range`: nothing is allocated from it, now or later.
@@ -94,7 +74,7 @@ impl<'boot> Memblock<'boot> {
     /// C function: `memblock_reserve()`.
     #[inline]
     pub fn reserve(self, range: PhysRange) -> Result {
-        // SAFETY: As in `remove()`.
+        // SAFETY: Takes any numbers. `EarlyBoot` shows that memblock is not in use elsewhere.
         to_result(unsafe { bindings::memblock_reserve(range.start().as_u64(), range.size()) })
     }
 
@@ -103,7 +83,27 @@ impl<'boot> Memblock<'boot> {
     /// C function: `memblock_mem_limit_remove_map()`.
     #[inline]
     pub fn remove_above_limit(self, limit: u64) {
-        // SAFETY: As in `remove()`.
+        // SAFETY: As in `reserve()`.
         unsafe { bindings::memblock_mem_limit_remove_map(limit) };
+    }
+}
+
+impl Memory for Memblock<'_> {
+    #[inline]
+    fn regions(&self) -> impl Iterator<Item = Region> + Clone {
+        let memblock = *self;
+        (0usize..).map_while(move |index| memblock.region(index))
+    }
+
+    /// C function: `memblock_remove()`.
+    #[inline]
+    fn remove(&self, range: PhysRange) {
+        // SAFETY: As in `reserve()`.
+        let removed = to_result(unsafe {
+            bindings::memblock_remove(range.start().as_u64(), range.size())
+        });
+        if let Err(error) = removed {
+            pr_err!("{range}: not removed from memory: {error:?}\n");
+        }
     }
 }

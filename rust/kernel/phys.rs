@@ -286,7 +286,7 @@ impl fmt::Display for PhysRange {
 }
 
 #[cfg_attr(not(test), macros::kunit_tests(rust_kernel_phys))]
-#[cfg(any(test, CONFIG_EFI_ACPI_TABLES_KUNIT_TEST))]
+#[cfg(any(test, CONFIG_RUST_PHYS_KUNIT_TEST))]
 mod tests {
     use super::*;
 

@@ -8,39 +8,18 @@
 //! no memory can become allocatable that was not so before. A reservation outside of memory does
 //! nothing: efi_init() and those before it have made few.
 
-use kernel::phys::{
-    Difference,
-    Merged,
-    PhysAddr,
-    PhysRange, //
+use kernel::{
+    memblock::{
+        mapped,
+        Memory, //
+    },
+    phys::{
+        Difference,
+        Merged,
+        PhysAddr,
+        PhysRange, //
+    }, //
 };
-
-/// One region of memblock.memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Region {
-    /// Where the region is, in bytes.
-    pub range: PhysRange,
-    /// Whether it stays out of the linear map (`MEMBLOCK_NOMAP`).
-    pub nomap: bool,
-}
-
-/// memblock.memory, as far as it takes part in this.
-pub trait Memory {
-    /// The regions: sorted, no two of them overlap.
-    fn regions(&self) -> impl Iterator<Item = Region> + Clone;
-
-    /// Takes `range` out.
-    fn remove(&self, range: PhysRange);
-}
-
-/// The regions that are in the linear map, or will be.
-#[inline]
-pub fn mapped(memory: &impl Memory) -> impl Iterator<Item = PhysRange> + Clone + '_ {
-    memory
-        .regions()
-        .filter(|region| !region.nomap)
-        .map(|region| region.range)
-}
 
 /// Removes all mapped memory that is not in `keep`, which is sorted and without overlaps.
 ///

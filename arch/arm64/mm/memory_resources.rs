@@ -2,12 +2,14 @@
 
 //! How memory is published in /proc/iomem.
 
-use super::cap_memory::Memory;
-use kernel::phys::{
-    Difference,
-    Merged,
-    PageSize,
-    PhysRange, //
+use kernel::{
+    memblock::Memory,
+    phys::{
+        Difference,
+        Merged,
+        PageSize,
+        PhysRange, //
+    }, //
 };
 
 /// What a piece of memory is published as.

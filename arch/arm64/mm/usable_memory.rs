@@ -8,14 +8,16 @@
 //! the linear map, and they are reserved, so that nothing is ever allocated from them.
 
 use super::cap_memory::{
-    mapped,
     remove_outside,
-    remove_within,
-    Memory, //
+    remove_within, //
 };
 use kernel::{
     fdt::RegEntry,
     fmt,
+    memblock::{
+        mapped,
+        Memory, //
+    },
     phys::{
         Difference,
         Merged,

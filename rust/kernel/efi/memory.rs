@@ -170,7 +170,7 @@ impl<I: Iterator<Item = Descriptor> + Clone> AcpiReclaim<I> {
 }
 
 #[cfg_attr(not(test), macros::kunit_tests(rust_kernel_efi_memory))]
-#[cfg(any(test, CONFIG_EFI_ACPI_TABLES_KUNIT_TEST))]
+#[cfg(any(test, CONFIG_RUST_EFI_KUNIT_TEST))]
 mod tests {
     use super::*;
 

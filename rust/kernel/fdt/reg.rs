@@ -107,7 +107,7 @@ fn number<'a>(cells: impl Iterator<Item = &'a [u8]>) -> Option<u64> {
 }
 
 #[cfg_attr(not(test), macros::kunit_tests(rust_kernel_fdt_reg))]
-#[cfg(any(test, CONFIG_EFI_ACPI_TABLES_KUNIT_TEST))]
+#[cfg(any(test, CONFIG_RUST_FDT_KUNIT_TEST))]
 mod tests {
     use super::*;
 

@@ -157,7 +157,7 @@ where
 }
 
 #[cfg_attr(not(test), macros::kunit_tests(rust_kernel_phys_ranges))]
-#[cfg(any(test, CONFIG_EFI_ACPI_TABLES_KUNIT_TEST))]
+#[cfg(any(test, CONFIG_RUST_PHYS_KUNIT_TEST))]
 mod tests {
     use super::*;
 

@@ -37,9 +37,9 @@ pub fn apply(dir: &Path, options: ApplyOptions) -> Result<Vec<String>> {
     refuse_applied(&series, &pristine)?;
     if is_git(&pristine.dir) {
         refuse_branch(&pristine.dir)?;
-        let patches = series.per_patch(&pristine, &checkout)?;
+        let submitter = identity(&pristine.dir)?;
+        let patches = series.per_patch(&pristine, &checkout, Some(&submitter))?;
         refuse_local_changes(&pristine.dir, &patches)?;
-        refuse_nobody(&pristine.dir)?;
         refuse_read_only(&pristine.dir, &patches)?;
         commit(&pristine.dir, &series.patches, &patches, options)
     } else {
@@ -49,7 +49,8 @@ pub fn apply(dir: &Path, options: ApplyOptions) -> Result<Vec<String>> {
                 pristine.dir.display()
             ));
         }
-        let patches = series.per_patch(&pristine, &checkout)?;
+        let submitter = identity(&pristine.dir).ok();
+        let patches = series.per_patch(&pristine, &checkout, submitter.as_deref())?;
         let mut changes = Changes::new();
         patches.into_iter().for_each(|patch| changes.extend(patch));
         let mut said = vec![format!("{}: changed in place", pristine.described)];
@@ -108,10 +109,13 @@ fn refuse_local_changes(dir: &Path, patches: &[Changes]) -> Result<()> {
     ))
 }
 
-/// git itself knows best where a name can come from; it must not make one up.
-fn refuse_nobody(dir: &Path) -> Result<()> {
-    for (ident, who) in [("GIT_AUTHOR_IDENT", "author"), ("GIT_COMMITTER_IDENT", "committer")] {
-        git(dir).args(["-c", "user.useConfigOnly=true", "var", ident]).read().map_err(|error| {
+/// The author of commits in `dir`: a name and an address.
+///
+/// git itself knows best where these can come from; it must not make them up.
+pub fn identity(dir: &Path) -> Result<String> {
+    let ask = |ident, who| {
+        let asked = git(dir).args(["-c", "user.useConfigOnly=true", "var", ident]).read();
+        asked.map_err(|error| {
             let text = format!("{error:#}");
             // Before its last line git gives the advice that is given here.
             let why = text.lines().last().unwrap_or_default();
@@ -121,9 +125,13 @@ fn refuse_nobody(dir: &Path) -> Result<()> {
                  you@example.org (git says: {why})",
                 dir.display()
             )
-        })?;
-    }
-    Ok(())
+        })
+    };
+    ask("GIT_COMMITTER_IDENT", "committer")?;
+    let identity = ask("GIT_AUTHOR_IDENT", "author")?;
+    // After the address git has the time.
+    let end = identity.rfind('>').context("git names somebody without an address")?;
+    Ok(identity[..=end].into())
 }
 
 fn refuse_read_only(dir: &Path, patches: &[Changes]) -> Result<()> {
@@ -305,10 +313,10 @@ mod tests {
     #[test]
     fn git_says_who_commits() {
         let dir = git_tree();
-        refuse_nobody(dir.path()).expect("both are in the configuration");
+        assert_eq!(identity(dir.path()).unwrap(), "A User <user@example.org>");
         // Empty here hides what the machine's own configuration may have.
         git(dir.path()).args(["config", "user.name", ""]).read().unwrap();
-        let error = refuse_nobody(dir.path()).unwrap_err();
+        let error = identity(dir.path()).unwrap_err();
         assert!(error.to_string().contains("git config --global user.name"), "{error}");
         assert_eq!(exit_code(&error), ExitCode::from(2));
     }

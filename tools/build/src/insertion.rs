@@ -17,6 +17,8 @@ pub struct Insertion {
     pub line: Option<String>,
     /// ... or a file of the checkout whose contents are inserted.
     pub from: Option<PathBuf>,
+    /// Only in the paragraph that begins with the line that matches.
+    pub within: Option<String>,
     /// In order among the lines that match.
     pub sorted: Option<String>,
     /// After the only line that matches.
@@ -33,11 +35,12 @@ enum Place {
     Before(Regex),
 }
 
+fn regex(text: &str) -> Result<Regex> {
+    Regex::new(text).with_context(|| format!("series: '{text}' is no regular expression"))
+}
+
 impl Insertion {
     fn place(&self) -> Result<Place> {
-        let regex = |text: &String| {
-            Regex::new(text).with_context(|| format!("series: '{text}' is no regular expression"))
-        };
         Ok(match (&self.sorted, &self.after, &self.before) {
             (Some(text), None, None) => Place::Sorted(regex(text)?),
             (None, Some(text), None) => Place::After(regex(text)?),
@@ -53,14 +56,24 @@ impl Insertion {
     pub fn apply(&self, text: &str, lines: &str) -> Result<String> {
         let there: Vec<_> = text.lines().collect();
         let lines: Vec<_> = lines.lines().collect();
-        if !lines.is_empty() && there.windows(lines.len()).any(|window| window == lines) {
+        let scope = match &self.within {
+            None => 0..there.len(),
+            Some(first) => {
+                let first = self.only(&there, &regex(first)?)?;
+                let length = there[first..].iter().position(|line| line.is_empty());
+                first..length.map_or(there.len(), |length| first + length)
+            }
+        };
+        let in_scope = &there[scope.clone()];
+        let at = scope.start
+            + match self.place()? {
+                Place::Sorted(regex) => self.sorted_at(in_scope, &regex, &lines)?,
+                Place::After(regex) => self.only(in_scope, &regex)? + 1,
+                Place::Before(regex) => self.only(in_scope, &regex)?,
+            };
+        if !lines.is_empty() && in_scope.windows(lines.len()).any(|window| window == lines) {
             bail!("{} has these lines already: {}", self.file.display(), lines[0]);
         }
-        let at = match self.place()? {
-            Place::Sorted(regex) => self.sorted_at(&there, &regex, &lines)?,
-            Place::After(regex) => self.only(&there, &regex)? + 1,
-            Place::Before(regex) => self.only(&there, &regex)?,
-        };
         let mut result = Vec::with_capacity(there.len() + lines.len());
         result.extend_from_slice(&there[..at]);
         result.extend_from_slice(&lines);
@@ -134,6 +147,18 @@ mod tests {
         assert!(text.contains("pub mod a;\n#[cfg(X)]\npub mod b;\npub mod c;"), "{text}");
         let error = sorted.apply(TEXT, "use y;").unwrap_err();
         assert!(error.to_string().contains("no line to insert into lib.rs matches"), "{error}");
+    }
+
+    #[test]
+    fn a_paragraph_can_be_chosen() {
+        let text = "ONE\nF:\ta\nF:\tc\n\nTWO\nF:\tb\nF:\td\n\nTHREE\nF:\tz\n";
+        let within = insertion("within = '^TWO$'\nsorted = '^F:'");
+        let changed = within.apply(text, "F:\tc").unwrap();
+        assert_eq!(changed, text.replace("F:\td", "F:\tc\nF:\td"));
+        assert!(within.apply(text, "F:\te").unwrap().contains("F:\td\nF:\te\n\nTHREE"));
+        assert!(within.apply(text, "F:\tb").unwrap_err().to_string().contains("already"));
+        let error = insertion("within = '^NO$'\nsorted = '^F:'").apply(text, "F:\tc").unwrap_err();
+        assert!(error.to_string().contains("no line matches '^NO$'"), "{error}");
     }
 
     #[test]

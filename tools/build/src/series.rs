@@ -11,9 +11,10 @@ use crate::{
     pristine::Pristine,
 };
 use anyhow::{Context, Result, anyhow, bail};
+use regex::Regex;
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -45,12 +46,43 @@ pub struct Patch {
     /// New files, at the same path in the checkout and in the kernel tree.
     #[serde(default)]
     pub files: Vec<PathBuf>,
+    /// New files of which a later patch adds the rest.
+    #[serde(rename = "part", default)]
+    pub parts: Vec<Part>,
     /// Semantic patches.
     #[serde(rename = "hook", default)]
     pub hooks: Vec<Hook>,
     /// Declared insertions.
     #[serde(rename = "insert", default)]
     pub insertions: Vec<Insertion>,
+}
+
+/// A new file that comes in more than one patch; the last of them has it in `files`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// The file, in the checkout and in the kernel tree.
+    pub file: PathBuf,
+    /// Its paragraphs that match one of these regular expressions are left out so far.
+    pub without: Vec<String>,
+}
+
+impl Part {
+    /// `text`, the whole file, without what is left out.
+    fn of(&self, text: &str) -> Result<String> {
+        let mut without = Vec::new();
+        for pattern in &self.without {
+            let regex = Regex::new(pattern)
+                .with_context(|| format!("series: '{pattern}' is no regular expression"))?;
+            if !text.split("\n\n").any(|paragraph| regex.is_match(paragraph)) {
+                bail!("series: no paragraph of {} matches '{pattern}'", self.file.display());
+            }
+            without.push(regex);
+        }
+        let stays = |paragraph: &&str| !without.iter().any(|regex| regex.is_match(paragraph));
+        let text = text.trim_end_matches('\n');
+        Ok(text.split("\n\n").filter(stays).collect::<Vec<_>>().join("\n\n") + "\n")
+    }
 }
 
 /// A semantic patch, and the file that it changes.
@@ -93,7 +125,7 @@ impl Series {
         pristine: &Pristine,
         checkout: &Path,
     ) -> Result<Changes> {
-        let mut work = Applying { pristine, checkout, coccinelle: None, changes: Changes::new() };
+        let mut work = Applying::new(pristine, checkout);
         if variant.mapping_2017 {
             let found = self.variants.iter().find(|one| one.name == MAPPING_2017);
             let found = found
@@ -108,13 +140,21 @@ impl Series {
             for patch in &self.patches {
                 work.patch(patch)?;
             }
+            work.finish()?;
         }
         Ok(work.changes)
     }
 
     /// For each patch in its order: the files that it changes, as they are after it.
-    pub fn per_patch(&self, pristine: &Pristine, checkout: &Path) -> Result<Vec<Changes>> {
-        let mut work = Applying { pristine, checkout, coccinelle: None, changes: Changes::new() };
+    ///
+    /// `submitter`, a name with an address, becomes the maintainer of what is added.
+    pub fn per_patch(
+        &self,
+        pristine: &Pristine,
+        checkout: &Path,
+        submitter: Option<&str>,
+    ) -> Result<Vec<Changes>> {
+        let mut work = Applying { submitter, ..Applying::new(pristine, checkout) };
         let mut all = Vec::new();
         for patch in &self.patches {
             let before = work.changes.clone();
@@ -123,6 +163,7 @@ impl Series {
             let own = work.changes.iter().filter(differs);
             all.push(own.map(|(path, bytes)| (path.clone(), bytes.clone())).collect());
         }
+        work.finish()?;
         Ok(all)
     }
 
@@ -131,6 +172,7 @@ impl Series {
         let mut paths = vec![PathBuf::from("series")];
         for patch in &self.patches {
             paths.extend(patch.files.iter().cloned());
+            paths.extend(patch.parts.iter().map(|part| part.file.clone()));
             paths.extend(patch.hooks.iter().map(|hook| hook.cocci.clone()));
             paths.extend(patch.insertions.iter().filter_map(|insertion| insertion.from.clone()));
         }
@@ -145,28 +187,46 @@ fn from_checkout(checkout: &Path, path: &Path) -> Result<Vec<u8>> {
         .with_context(|| format!("series names {}, which cannot be read", path.display()))
 }
 
+/// What stands for the submitter in an insertion.
+const SUBMITTER: &str = "{submitter}";
+
+/// `lines` with the submitter filled in; without one, without the lines that name one.
+fn signed(lines: &str, submitter: Option<&str>) -> String {
+    let named = lines.lines().filter(|line| submitter.is_some() || !line.contains(SUBMITTER));
+    let line = |line: &str| line.replace(SUBMITTER, submitter.unwrap_or_default()) + "\n";
+    named.map(line).collect()
+}
+
+fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).with_context(|| format!("{} is no UTF-8", path.display()))
+}
+
 struct Applying<'a> {
     pristine: &'a Pristine,
     checkout: &'a Path,
     /// Found when the first semantic patch asks for it.
     coccinelle: Option<Coccinelle>,
     changes: Changes,
+    /// Files that a part of was added, and the rest not yet.
+    begun: BTreeSet<PathBuf>,
+    /// Who is going to maintain what is added.
+    submitter: Option<&'a str>,
 }
 
-impl Applying<'_> {
+impl<'a> Applying<'a> {
+    fn new(pristine: &'a Pristine, checkout: &'a Path) -> Self {
+        let (changes, begun) = (Changes::new(), BTreeSet::new());
+        Self { pristine, checkout, coccinelle: None, changes, begun, submitter: None }
+    }
+
     fn patch(&mut self, patch: &Patch) -> Result<()> {
         let described = &self.pristine.described;
         let context = || format!("cannot apply '{}' to {described}", patch.subject);
         for file in &patch.files {
-            if self.changes.contains_key(file) || self.pristine.read(file)?.is_some() {
-                let why = format!(
-                    "{} is there already: the series seems to be applied already. Go back to the \
-                     tree as it was before that, and try again",
-                    file.display()
-                );
-                return Err(self.unfit(&why)).with_context(context);
-            }
-            self.changes.insert(file.clone(), from_checkout(self.checkout, file)?);
+            self.new_file(file, None).with_context(context)?;
+        }
+        for part in &patch.parts {
+            self.new_file(&part.file, Some(part)).with_context(context)?;
         }
         for hook in &patch.hooks {
             self.hook(hook).with_context(context)?;
@@ -174,6 +234,36 @@ impl Applying<'_> {
         for insertion in &patch.insertions {
             self.insertion(insertion).with_context(context)?;
         }
+        Ok(())
+    }
+
+    /// All patches are applied: no file may be left that only a part was added of.
+    fn finish(&self) -> Result<()> {
+        match self.begun.first() {
+            None => Ok(()),
+            Some(file) => bail!("series: no patch adds the rest of {}", file.display()),
+        }
+    }
+
+    /// Adds a file, all of it or a part.
+    fn new_file(&mut self, file: &Path, part: Option<&Part>) -> Result<()> {
+        let begun = self.begun.remove(file);
+        if !begun && (self.changes.contains_key(file) || self.pristine.read(file)?.is_some()) {
+            return Err(self.unfit(&format!(
+                "{} is there already: the series seems to be applied already. Go back to the tree \
+                 as it was before that, and try again",
+                file.display()
+            )));
+        }
+        let bytes = from_checkout(self.checkout, file)?;
+        let bytes = match part {
+            None => bytes,
+            Some(part) => {
+                self.begun.insert(file.into());
+                part.of(&text_of(file, bytes)?)?.into_bytes()
+            }
+        };
+        self.changes.insert(file.into(), bytes);
         Ok(())
     }
 
@@ -216,16 +306,15 @@ impl Applying<'_> {
     fn insertion(&mut self, insertion: &Insertion) -> Result<()> {
         let lines = match (&insertion.line, &insertion.from) {
             (Some(line), None) => line.clone(),
-            (None, Some(from)) => String::from_utf8(from_checkout(self.checkout, from)?)
-                .with_context(|| format!("{} is no UTF-8", from.display()))?,
+            (None, Some(from)) => text_of(from, from_checkout(self.checkout, from)?)?,
             _ => bail!(
                 "series: an insertion into {} needs exactly one of line, from",
                 insertion.file.display()
             ),
         };
+        let lines = signed(&lines, self.submitter);
         let file = &insertion.file;
-        let text = String::from_utf8(self.current(file)?)
-            .with_context(|| format!("{} is no UTF-8", file.display()))?;
+        let text = text_of(file, self.current(file)?)?;
         let changed =
             insertion.apply(&text, &lines).map_err(|error| self.unfit(&format!("{error:#}")))?;
         self.changes.insert(file.clone(), changed.into_bytes());
@@ -320,10 +409,47 @@ mod tests {
     #[test]
     fn each_patch_has_its_own_state_of_a_file() {
         let it = setting();
-        let patches = it.series.per_patch(&it.pristine, it.checkout.path()).unwrap();
+        let patches = it.series.per_patch(&it.pristine, it.checkout.path(), None).unwrap();
         let lib = Path::new("rust/kernel/lib.rs");
         assert_eq!(patches[0][lib], b"pub mod a;\npub mod c;\n");
         assert_eq!(patches[1].keys().collect::<Vec<_>>(), [lib]);
+    }
+
+    #[test]
+    fn a_file_may_come_in_parts() {
+        let mut it = setting();
+        let file = Path::new("a.h");
+        fs::write(it.checkout.path().join(file), "/* a */\n\nint one;\n\nint two;\n").unwrap();
+        it.series.patches[0].files.clear();
+        it.series.patches[0].parts = vec![Part { file: file.into(), without: vec!["two".into()] }];
+        it.series.patches[1].files = vec![file.into()];
+        let patches = it.series.per_patch(&it.pristine, it.checkout.path(), None).unwrap();
+        assert_eq!(patches[0][file], b"/* a */\n\nint one;\n");
+        assert_eq!(patches[1][file], b"/* a */\n\nint one;\n\nint two;\n");
+
+        it.series.patches[1].files.clear();
+        let error = it.series.per_patch(&it.pristine, it.checkout.path(), None).unwrap_err();
+        assert!(error.to_string().contains("no patch adds the rest of a.h"), "{error}");
+
+        it.series.patches[0].parts[0].without = vec!["three".into()];
+        let error = it.series.per_patch(&it.pristine, it.checkout.path(), None).unwrap_err();
+        assert!(format!("{error:#}").contains("no paragraph of a.h matches 'three'"), "{error:#}");
+    }
+
+    #[test]
+    fn the_submitter_maintains_what_is_added() {
+        let lines = "ENTRY\nM:\t{submitter}\nS:\tMaintained\n\n";
+        let named = signed(lines, Some("A User <user@example.org>"));
+        assert_eq!(named, "ENTRY\nM:\tA User <user@example.org>\nS:\tMaintained\n\n");
+        assert_eq!(signed(lines, None), "ENTRY\nS:\tMaintained\n\n");
+    }
+
+    #[test]
+    fn a_file_is_not_added_twice() {
+        let mut it = setting();
+        it.series.patches[1].files = it.series.patches[0].files.clone();
+        let error = it.series.per_patch(&it.pristine, it.checkout.path(), None).unwrap_err();
+        assert!(format!("{error:#}").contains("a.rs is there already"), "{error:#}");
     }
 
     #[test]

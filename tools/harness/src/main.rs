@@ -11,7 +11,7 @@ use clap::{CommandFactory, FromArgMatches};
 use opt::{Options, Verb};
 use std::{env, process::ExitCode};
 use util::failure::exit_code;
-use verbs::{apply, crash, deps, help, image, test};
+use verbs::{apply, check, crash, deps, help, image, patches, test};
 
 fn main() -> ExitCode {
     // Who stops reading what is printed does not want to hear of it.
@@ -39,6 +39,8 @@ fn run() -> Result<ExitCode> {
         Verb::Deps => deps::run(),
         Verb::Crash(options) => crash::run(options),
         Verb::Test => test::run(),
+        Verb::Check(options) => check::run(options),
+        Verb::Patches(options) => patches::run(options),
         Verb::Image(options) => image::run(options),
         Verb::Apply(options) => apply::run(options),
     }

@@ -25,6 +25,10 @@ pub enum Verb {
     Crash(CrashOptions),
     /// Run all tests of the project
     Test,
+    /// Run what upstream would run on the series
+    Check(CheckOptions),
+    /// Write the series into out/patches, ready for git send-email or b4
+    Patches(PatchesOptions),
     /// Build one kernel; prints the path of its Image
     Image(ImageOptions),
     /// Apply the series to your own tree: commits on a new branch in a git tree, in place otherwise
@@ -41,6 +45,30 @@ pub struct CrashOptions {
     /// Bring back the fault of this year in the kernel: 2017
     #[arg(long, value_name = "YEAR")]
     pub reproduce: Option<Fault>,
+}
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// Only the gates whose name has this in it
+    #[arg(long, value_name = "PATTERN")]
+    pub gate: Option<String>,
+}
+
+/// What `patches` takes.
+#[derive(Debug, Args)]
+pub struct PatchesOptions {
+    #[command(flatten)]
+    pub kernel: KernelOptions,
+    /// Version of the series; from 2 on the cover letter says what changed
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub v: u32,
+    /// Sign the patches off with your git identity: 1
+    #[arg(long, value_name = "0|1", default_value = "0")]
+    pub signoff: Flag,
+    /// Print who should get the patches, as the tree's get_maintainer.pl says: 1
+    #[arg(long, value_name = "0|1", default_value = "0")]
+    pub cc: Flag,
 }
 
 /// What `image` takes.

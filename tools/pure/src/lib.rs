@@ -32,7 +32,14 @@ pub mod fdt {
     pub use reg::*;
 }
 
-/// The pure part of `arch/arm64/mm/acpi_tables.rs`.
+/// The pure part of `kernel::memblock`.
+pub mod memblock {
+    mod memory;
+
+    pub use memory::*;
+}
+
+/// The pure parts of `arch/arm64/mm/acpi_tables.rs` and `arch/arm64/mm/confine_memory.rs`.
 pub mod arm64 {
     pub mod cap_memory;
     pub mod memory_resources;

@@ -8,12 +8,13 @@ mod model;
 
 use kernel::{
     arm64::{
-        cap_memory::{below_limit, Memory, Region},
+        cap_memory::below_limit,
         memory_resources::{memory_resources, Kind},
         usable_memory::{range_of, usable, Fault, Limits, Plan},
     },
     efi::{AcpiReclaim, Attributes, Descriptor, MemoryType},
     fdt::RegEntry,
+    memblock::{Memory, Region},
     phys::{Merged, PageSize, PhysAddr, PhysRange},
 };
 use model::*;

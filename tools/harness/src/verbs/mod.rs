@@ -6,10 +6,12 @@ use boot::Counts;
 use std::process::ExitCode;
 
 pub mod apply;
+pub mod check;
 pub mod crash;
 pub mod deps;
 pub mod help;
 pub mod image;
+pub mod patches;
 pub mod test;
 
 /// The exit status that belongs to `counts`; a run that checked nothing has not passed.

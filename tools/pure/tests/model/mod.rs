@@ -8,9 +8,9 @@
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
 use kernel::{
-    arm64::cap_memory::{Memory, Region},
     efi::{AcpiReclaim, Attributes, Descriptor, MemoryType},
     fdt::RegEntry,
+    memblock::{Memory, Region},
     phys::{PageSize, PhysAddr, PhysRange},
 };
 use proptest::prelude::*;

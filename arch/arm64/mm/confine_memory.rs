@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Confines memory to what `linux,usable-memory-range` or `mem=` leave of it, and to the ACPI tables.
+//!
+//! This file talks to C. What is to be done is decided in the files beside it, which know nothing
+//! of C and are tested on the host.
+
+pub mod cap_memory;
+pub mod usable_memory;
+
+use cap_memory::below_limit;
+use kernel::{
+    early_boot::EarlyBoot,
+    efi::{
+        acpi_tables,
+        uses_acpi, //
+    },
+    fdt::{
+        chosen_property,
+        root_cells,
+        Reg, //
+    },
+    memblock::Memblock,
+    phys::{
+        PageSize,
+        PhysRange, //
+    },
+    prelude::*, //
+};
+use usable_memory::{
+    range_of,
+    usable,
+    Fault,
+    Limits,
+    Plan, //
+};
+
+const __LOG_PREFIX: &[u8] = b"arm64/mm\0";
+
+/// The property of `/chosen` that lists what a crash kernel may use.
+const USABLE_MEMORY_RANGE: &CStr = c"linux,usable-memory-range";
+
+/// Why a crash kernel stops.
+const NOT_DECODABLE: &CStr = c"linux,usable-memory-range cannot be decoded: \
+    #address-cells or #size-cells of the root node is out of range; \
+    not touching the crashed kernel's memory";
+/// Why a crash kernel stops.
+const NOTHING_USABLE: &CStr = c"linux,usable-memory-range gives no usable memory; \
+    not touching the crashed kernel's memory. Check how the crash kernel was loaded";
+
+/// The most lines about one thing: firmware and the property can have very many ranges.
+const MOST_LINES: usize = 16;
+
+/// `arm64_memblock_init()` rounds the base of the linear map down to `ARM64_MEMSTART_ALIGN`, which
+/// is private to it and at most this for every page size.
+const LINEAR_MAP_ALIGN: PageSize = match PageSize::new_checked(1 << 30) {
+    Some(align) => align,
+    None => panic!("1 GiB is no power of two"),
+};
+
+/// How many regions of memblock.memory are left free for what `setup_arch()` adds or splits later.
+const SPARE_REGIONS: usize = 32;
+
+/// How much memory the kernel can take over and above its own.
+#[inline]
+fn limits(boot: &EarlyBoot, memblock: Memblock<'_>, used: usize) -> Limits {
+    Limits {
+        linear_map: boot.linear_map_size(),
+        linear_map_align: LINEAR_MAP_ALIGN,
+        last: boot.last_mappable(),
+        regions: if uses_acpi(boot) {
+            room(memblock).saturating_sub(used)
+        } else {
+            0
+        },
+    }
+}
+
+/// How many regions memblock.memory can get, and leave enough for the rest of `setup_arch()`.
+#[inline]
+fn room(memblock: Memblock<'_>) -> usize {
+    memblock.free_regions().saturating_sub(SPARE_REGIONS)
+}
+
+/// Prints the first few of `ranges`, and how many there are beyond.
+#[inline]
+fn list(ranges: impl Iterator<Item = PhysRange>, print: impl Fn(PhysRange), what: &'static str) {
+    let mut count = 0;
+    for range in ranges {
+        count += 1;
+        if count <= MOST_LINES {
+            print(range);
+        }
+    }
+    if count > MOST_LINES {
+        pr_info!("ACPI Tables: {what}: {count} ranges in all\n");
+    }
+}
+
+/// Confines a crash kernel to what `linux,usable-memory-range` gives it, and to the ACPI tables.
+///
+/// Without the property all memory stays. With a property that gives nothing the kernel stops: all
+/// memory would be that of the crashed kernel, which is the evidence.
+///
+/// Called before the linear map is there. C prototype: `include/linux/efi_acpi_tables.h`.
+///
+/// # Safety
+///
+/// Called by `efi_init()` of arm64, once it has filled memblock from the EFI memory map.
+#[export]
+pub unsafe extern "C" fn fdt_enforce_memory_region() {
+    // SAFETY: `setup_arch()` calls `efi_init()`, which calls this function.
+    let boot = unsafe { EarlyBoot::new() };
+    if let Some(property) = chosen_property(&boot, USABLE_MEMORY_RANGE) {
+        confine(&boot, property);
+    }
+}
+
+#[inline]
+fn confine(boot: &EarlyBoot, property: &[u8]) {
+    let memblock = Memblock::of_boot(boot);
+    let Some(cells) = root_cells(boot) else {
+        boot.stop(NOT_DECODABLE);
+    };
+    let reg = Reg::new(property, cells);
+    // Each range may need a region of its own.
+    let room = room(memblock);
+    report(boot, memblock, reg, room);
+
+    let usable = reg
+        .entries()
+        .take(room)
+        .filter_map(|entry| range_of(entry).ok());
+    let limits = limits(boot, memblock, usable.clone().count());
+    let Some(plan) = Plan::new(&memblock, usable, acpi_tables(boot), limits) else {
+        boot.stop(NOTHING_USABLE);
+    };
+    apply(boot, memblock, &plan);
+}
+
+/// Says what is used of the property, and what is not and why.
+#[inline]
+fn report(boot: &EarlyBoot, memblock: Memblock<'_>, reg: Reg<'_>, room: usize) {
+    let mut ignored = 0;
+    for (index, entry) in reg.entries().enumerate() {
+        let fault = if index < room {
+            usable(&memblock, acpi_tables(boot), entry)
+        } else {
+            Err(Fault::TooMany)
+        };
+        match fault {
+            Ok(range) if index < MOST_LINES => {
+                pr_info!("usable memory {range}: given by linux,usable-memory-range\n");
+            }
+            Ok(_) => (),
+            Err(fault) => {
+                ignored += 1;
+                if ignored <= MOST_LINES {
+                    let (addr, size) = (entry.addr.unwrap_or(0), entry.size.unwrap_or(0));
+                    pr_warn!(
+                        "linux,usable-memory-range: entry {index} ({addr:#x}, size {size:#x}) \
+                         {fault}: ignored\n"
+                    );
+                }
+            }
+        }
+    }
+    if ignored > MOST_LINES {
+        pr_warn!("linux,usable-memory-range: {ignored} entries ignored in all\n");
+    }
+    if reg.leftover() != 0 {
+        pr_warn!(
+            "linux,usable-memory-range: the last {} bytes are no whole entry: ignored\n",
+            reg.leftover()
+        );
+    }
+}
+
+/// Carries a plan out, and says which tables stay.
+#[inline]
+fn apply<U, T>(boot: &EarlyBoot, memblock: Memblock<'_>, plan: &Plan<U, T>)
+where
+    U: Iterator<Item = PhysRange> + Clone,
+    T: Iterator<Item = PhysRange> + Clone,
+{
+    plan.apply(&memblock);
+    if !uses_acpi(boot) {
+        return;
+    }
+    let kept = |range| pr_info!("ACPI Tables {range}: kept in memory\n");
+    list(plan.kept(), kept, "kept in memory");
+    let left_out = |range| {
+        pr_warn!("ACPI Tables {range}: left out of memory, they would move its bounds too far\n")
+    };
+    list(plan.left_out(), left_out, "left out of memory");
+}
+
+/// Applies `mem=`, which gives the size of memory in bytes, and keeps the ACPI tables.
+///
+/// Called before the linear map is there. C prototype: `include/linux/efi_acpi_tables.h`.
+///
+/// # Safety
+///
+/// Called by `arm64_memblock_init()`.
+#[export]
+pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: u64) {
+    // SAFETY: `setup_arch()` calls `arm64_memblock_init()` after `efi_init()`.
+    let boot = unsafe { EarlyBoot::new() };
+    let memblock = Memblock::of_boot(&boot);
+    if !uses_acpi(&boot) || acpi_tables(&boot).next().is_none() {
+        memblock.remove_above_limit(limit);
+        return;
+    }
+    let Some(below) = below_limit(&memblock, acpi_tables(&boot), limit) else {
+        return;
+    };
+    let limits = limits(&boot, memblock, 1);
+    match Plan::new(&memblock, Some(below).into_iter(), acpi_tables(&boot), limits) {
+        Some(plan) => apply(&boot, memblock, &plan),
+        None => memblock.remove_above_limit(limit),
+    };
+}

@@ -1,0 +1,1 @@
+../../../../rust/kernel/memblock/memory.rs

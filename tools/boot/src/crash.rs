@@ -7,7 +7,7 @@ use crate::{
     Counts,
     crash_case::{Crash, CrashCase, Loader},
     guest::Guest,
-    machine, parallel,
+    letter, machine, parallel,
     properties::{Expected, Look, Of, PROPERTIES},
     table::{Answers, Row, judge, properties, render},
 };
@@ -37,6 +37,23 @@ pub struct Outcome {
     pub table: String,
     /// Which machine and which kernels: one line each.
     pub described: Vec<String>,
+    /// The same for a mail.
+    pub letter: Letter,
+}
+
+/// What a mail says of it.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// The table, in plain characters.
+    pub table: String,
+    /// Memory in /proc/iomem.
+    pub iomem: String,
+    /// The machine.
+    pub machine: String,
+    /// The kernel without the series.
+    pub stock: Kernel,
+    /// The kernel with the series.
+    pub series: Kernel,
 }
 
 impl Outcome {
@@ -84,7 +101,15 @@ pub fn measure(options: &CrashOptions) -> Result<Outcome> {
     let crashes = run_all(&cases, &qemu, &guest)?;
     let rows = rows(&crashes, mapping_2017);
     let (counts, complaints) = judge(&rows);
+    let shown = crashes.first().context("no loader crashed anything")?;
     Ok(Outcome {
+        letter: Letter {
+            table: letter::table(&rows),
+            iomem: letter::iomem(&shown.stock, &shown.series),
+            machine: machine::describe(&qemu),
+            stock: stock.clone(),
+            series: series.clone(),
+        },
         counts,
         complaints,
         table: render(&rows),

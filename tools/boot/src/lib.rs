@@ -13,6 +13,7 @@ pub mod iomem;
 pub mod kexec_case;
 pub mod ktap;
 pub mod kunit;
+pub mod letter;
 pub mod log;
 pub mod machine;
 pub mod memblock;

@@ -36,6 +36,21 @@ impl Row {
         Self { property, stock, series, stock_expected }
     }
 
+    /// The property's name.
+    pub fn name(&self) -> &'static str {
+        self.property.name
+    }
+
+    /// What stock answered.
+    pub fn stock(&self) -> &Answers {
+        &self.stock
+    }
+
+    /// What the series answered.
+    pub fn series(&self) -> &Answers {
+        &self.series
+    }
+
     fn as_expected(&self) -> bool {
         met(self.stock_expected, &self.stock) && met(Expected::Holds, &self.series)
     }

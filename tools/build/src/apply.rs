@@ -59,7 +59,8 @@ pub fn apply(dir: &Path, options: ApplyOptions) -> Result<Vec<String>> {
     }
 }
 
-fn refuse_applied(series: &Series, pristine: &Pristine) -> Result<()> {
+/// Refuses a tree that has the series.
+pub fn refuse_applied(series: &Series, pristine: &Pristine) -> Result<()> {
     for file in series.patches.iter().flat_map(|patch| &patch.files) {
         if pristine.read(file)?.is_some() {
             return Err(setup!(
@@ -91,7 +92,11 @@ fn touched(patches: &[Changes]) -> Vec<&PathBuf> {
     patches.iter().flat_map(Changes::keys).collect()
 }
 
-fn refuse_local_changes(dir: &Path, patches: &[Changes]) -> Result<()> {
+/// Refuses a git tree with changes that would get mixed up with the series.
+pub fn refuse_local_changes(dir: &Path, patches: &[Changes]) -> Result<()> {
+    if !is_git(dir) {
+        return Ok(());
+    }
     let mut status = git(dir).args(["status", "--porcelain", "--untracked-files=all", "--"]);
     for path in touched(patches) {
         status = status.arg(path);

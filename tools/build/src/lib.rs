@@ -21,6 +21,7 @@ pub mod pristine;
 pub mod progress;
 pub mod replace;
 pub mod series;
+pub mod size;
 pub mod source_package;
 pub mod toolchain;
 pub mod user_tree;

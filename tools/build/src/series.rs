@@ -27,12 +27,37 @@ pub type Changes = BTreeMap<PathBuf, Vec<u8>>;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
+    /// The text of the cover letter.
+    pub cover: Option<Cover>,
+    /// What changed in each version that was sent after the first.
+    #[serde(rename = "version", default)]
+    pub versions: Vec<SentVersion>,
     /// In the order in which they are applied.
     #[serde(rename = "patch", default)]
     pub patches: Vec<Patch>,
     /// Changes for tests only; they are never part of what users get.
     #[serde(rename = "variant", default)]
     pub variants: Vec<TestVariant>,
+}
+
+/// The cover letter.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cover {
+    /// Its subject.
+    pub subject: String,
+    /// Its text, with places in braces for what is measured.
+    pub message: String,
+}
+
+/// What changed in a version of the series.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentVersion {
+    /// Its number, from 2 on.
+    pub number: u32,
+    /// The changes, as a list.
+    pub changes: String,
 }
 
 /// One patch.

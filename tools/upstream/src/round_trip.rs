@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The patches, applied by the tools that maintainers use, give what `make apply` gives.
+
+use crate::{
+    patches::{Committed, Written},
+    repository::{BRANCH, as_author},
+};
+use anyhow::{Context, Result, ensure};
+use build::{series::Changes, user_tree::git};
+use std::{fs, path::Path};
+
+/// Who applies patches in a test.
+const SOMEBODY: &str = "Somebody <somebody@localhost>";
+
+/// `git am` of the patches on the pristine tree: the files, byte for byte.
+pub fn git_am(committed: &Committed, written: &Written) -> Result<()> {
+    let work = committed.repository.work_tree(&committed.touched())?;
+    as_author(git(work.path()), SOMEBODY)?
+        .args(["am", "--quiet"])
+        .args(&written.patches)
+        .read()
+        .context("git am does not take the patches")?;
+    compare(committed, work.path())
+}
+
+/// Holds what is in the work tree `dir`, and its commit, against the series.
+pub fn compare(committed: &Committed, dir: &Path) -> Result<()> {
+    for (path, bytes) in last(&committed.changes) {
+        let there = fs::read(dir.join(&path))
+            .with_context(|| format!("after the patches there is no {}", path.display()))?;
+        ensure!(there == bytes, "{} is not what `make apply` makes of it", path.display());
+    }
+    let tree = git(dir).args(["rev-parse", "HEAD^{tree}"]).read()?;
+    ensure!(
+        tree.trim() == committed.repository.tree(BRANCH)?,
+        "the patches change more than `make apply` does"
+    );
+    Ok(())
+}
+
+/// The files as they are after the last patch.
+fn last(changes: &[Changes]) -> Changes {
+    let mut all = Changes::new();
+    changes.iter().for_each(|patch| all.extend(patch.clone()));
+    all
+}

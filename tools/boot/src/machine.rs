@@ -118,12 +118,18 @@ impl Machine<'_> {
 
 /// What runs: QEMU, its version, and the firmware.
 pub fn describe(qemu: &Qemu) -> String {
-    let (major, minor, patch) = qemu.version;
     format!(
-        "QEMU {major}.{minor}.{patch} ({}), firmware {}",
+        "{} ({}), firmware {}",
+        version(qemu),
         qemu.program.display(),
         qemu.firmware_code.display()
     )
+}
+
+/// Which QEMU it is.
+pub fn version(qemu: &Qemu) -> String {
+    let (major, minor, patch) = qemu.version;
+    format!("QEMU {major}.{minor}.{patch}")
 }
 
 /// A comma in a value of a QEMU option is written twice.

@@ -25,7 +25,7 @@ pub fn run(source: &Source) -> Result<Counts> {
         })?;
         kunit::run(&kernel, &deps::qemu()?, &Guest::find()?)
     })?;
-    counts += group("crash, loaded by stock", || crash::loaded_by_stock(source))?;
+    counts += group("crash, one kernel with the series", || crash::mixed(source))?;
     counts += group("usable memory", || usable_cases::run(source))?;
     for reproduce_2017 in [false, true] {
         let options = CrashOptions { source: source.clone(), reproduce_2017 };

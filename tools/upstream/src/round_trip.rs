@@ -9,6 +9,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use build::{series::Changes, user_tree::git};
 use std::{fs, path::Path};
+use util::command::Cmd;
 
 /// Who applies patches in a test.
 const SOMEBODY: &str = "Somebody <somebody@localhost>";
@@ -21,6 +22,30 @@ pub fn git_am(committed: &Committed, written: &Written) -> Result<()> {
         .args(&written.patches)
         .read()
         .context("git am does not take the patches")?;
+    compare(committed, work.path())
+}
+
+/// b4, as maintainers run it, on the mails in one file: the files, byte for byte.
+pub fn b4(b4: &Path, committed: &Committed, written: &Written) -> Result<()> {
+    let work = committed.repository.work_tree(&committed.touched())?;
+    // It keeps what it has seen below the home directory, and would ask the lists' archive.
+    let home = tempfile::tempdir()?;
+    Cmd::new(b4)
+        .args(["--offline-mode", "--no-stdin", "am", "--mbox-name", "series", "--use-local-mbox"])
+        .arg(&written.mbox)
+        .arg("--outdir")
+        .arg(home.path())
+        .dir(work.path())
+        .env("HOME", home.path())
+        .env("XDG_CACHE_HOME", home.path().join("cache"))
+        .env("XDG_DATA_HOME", home.path().join("data"))
+        .read()
+        .context("b4 does not take the mails")?;
+    as_author(git(work.path()), SOMEBODY)?
+        .args(["am", "--quiet"])
+        .arg(home.path().join("series.mbx"))
+        .read()
+        .context("git am does not take what b4 makes of the mails")?;
     compare(committed, work.path())
 }
 

@@ -37,6 +37,12 @@ impl Coccinelle {
         Ok(Self { spatch: found.paths[0].clone(), described })
     }
 
+    /// Parses the semantic patch `hook`; what Coccinelle says of it is in `log`.
+    pub fn parse(&self, hook: &Path, log: &Path) -> Result<()> {
+        let cmd = Cmd::new(&self.spatch).arg("--parse-cocci").arg(hook);
+        cmd.run_logged(log).with_context(|| hook.display().to_string())
+    }
+
     /// `contents` of `file` as the semantic patch `hook` changes it.
     pub fn apply(&self, hook: &Path, file: &Path, contents: &[u8]) -> Result<Outcome> {
         let shown = || format!("{} on {}", hook.display(), file.display());

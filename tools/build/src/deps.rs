@@ -38,10 +38,19 @@ struct Missing {
     reason: String,
 }
 
-/// Installs whatever is missing; quick when nothing is.
+/// Installs whatever is missing of what all verbs need; quick when nothing is.
 pub fn ensure() -> Result<()> {
+    install(None)
+}
+
+/// The same, and of what only the verb called `verb` needs.
+pub fn ensure_for(verb: &str) -> Result<()> {
+    install(Some(verb))
+}
+
+fn install(verb: Option<&str>) -> Result<()> {
     let table = Table::load()?;
-    let missing = missing(&table)?;
+    let missing = missing(&table, verb)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -80,7 +89,7 @@ pub fn ensure() -> Result<()> {
         build_crate(&from)?;
     }
 
-    let still = self::missing(&table)?;
+    let still = self::missing(&table, verb)?;
     if !still.is_empty() {
         return Err(setup!("still missing after installing:\n{}", listed(&still)));
     }
@@ -90,7 +99,15 @@ pub fn ensure() -> Result<()> {
 /// Prints what there is: one line per need.
 pub fn report() -> Result<()> {
     for need in &Table::load()?.needs {
-        let found = find(need)?.map_err(|reason| setup!("{need}\n  here: {reason}"))?;
+        let found = match find(need)? {
+            Ok(found) => found,
+            Err(_) if !need.verbs.is_empty() => {
+                let verbs: Vec<_> = need.verbs.iter().map(|verb| format!("make {verb}")).collect();
+                println!("{:20} {:8} installed by {}", need.name, "-", verbs.join(", "));
+                continue;
+            }
+            Err(reason) => return Err(setup!("{need}\n  here: {reason}")),
+        };
         let version = found.version.map(|version| version.to_string()).unwrap_or_default();
         println!("{:20} {version:8} {}", need.name, found.paths[0].display());
     }
@@ -118,13 +135,16 @@ pub fn need(name: &str) -> Result<Found> {
     let table = Table::load()?;
     let need = table.need(name)?;
     find(need)?.map_err(|reason| {
-        setup!("{need}\n  here: {reason}\n`make deps` installs it, or says what to install")
+        setup!(
+            "{need}\n  here: {reason}\n`make {}` installs it, or says what to install",
+            need.verbs.first().map_or("deps", String::as_str)
+        )
     })
 }
 
-fn missing(table: &Table) -> Result<Vec<Missing>> {
+fn missing(table: &Table, verb: Option<&str>) -> Result<Vec<Missing>> {
     let mut missing = Vec::new();
-    for need in &table.needs {
+    for need in table.needs_of(verb) {
         if let Err(reason) = find(need)? {
             missing.push(Missing { need: need.clone(), reason });
         }

@@ -3,6 +3,7 @@
 //! Looks for what is needed on this machine.
 
 use crate::{
+    deps,
     need::{Check, Need},
     version::Version,
 };
@@ -88,6 +89,11 @@ fn accept(
         Some(Check::Libclang) if libclang_dir(&program)?.is_none() => {
             return Ok(Err(format!("{shown} has no libclang beside it")));
         }
+        Some(Check::OfRustc) => {
+            if let Some(other) = other_rustc(&program)? {
+                return Ok(Err(format!("{shown} belongs to {other}")));
+            }
+        }
         _ => {}
     }
     let mut paths = vec![program];
@@ -124,6 +130,15 @@ pub fn tools_dir() -> Result<PathBuf> {
 fn is_executable(path: &Path) -> bool {
     fs::metadata(path)
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// The compiler that `driver` belongs to, if it is not the one that the kernel is built with.
+fn other_rustc(driver: &Path) -> Result<Option<String>> {
+    let Ok(own) = Cmd::new(driver).args(["--rustc", "--version"]).read() else {
+        return Ok(Some("no compiler: it does not start".into()));
+    };
+    let used = deps::need("rustc")?.described;
+    Ok((own.trim() != used).then(|| own.trim().into()))
 }
 
 /// The directory with the source of the library of `rustc`, if it has one.

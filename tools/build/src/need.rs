@@ -46,6 +46,9 @@ pub struct Need {
     /// Whether the backports of the release may be asked.
     #[serde(default)]
     pub backports: bool,
+    /// The verbs that need it; none means all of them.
+    #[serde(default)]
+    pub verbs: Vec<String>,
     /// The crate that it can be built from.
     #[serde(rename = "crate")]
     pub from_crate: Option<Crate>,
@@ -59,6 +62,8 @@ pub enum Check {
     RustSource,
     /// libclang of the same version is beside the compiler's own files.
     Libclang,
+    /// It belongs to the very compiler that the kernel is built with.
+    OfRustc,
 }
 
 /// A program that a crate makes.
@@ -96,6 +101,7 @@ impl fmt::Display for Need {
         match self.check {
             Some(Check::RustSource) => write!(f, " with rust-src")?,
             Some(Check::Libclang) => write!(f, " with lld and libclang")?,
+            Some(Check::OfRustc) => write!(f, " of the same version as rustc")?,
             None => {}
         }
         write!(f, ": {}", self.purpose)
@@ -109,6 +115,14 @@ impl Table {
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("mistake in {}", path.display()))
+    }
+
+    /// The needs of the verb called `verb`; without one, those that all verbs share.
+    pub fn needs_of(&self, verb: Option<&str>) -> impl Iterator<Item = &Need> {
+        let own = move |need: &&Need| {
+            need.verbs.is_empty() || need.verbs.iter().any(|one| Some(one.as_str()) == verb)
+        };
+        self.needs.iter().filter(own)
     }
 
     /// The need called `name`.
@@ -130,9 +144,18 @@ mod tests {
             toml::from_str(include_str!("../../../packages.toml")).expect("packages.toml parses");
         for need in &table.needs {
             assert!(need.programs.is_empty() != need.files.is_empty(), "{}", need.name);
-            assert!(!need.packages.is_empty(), "{} can be installed", need.name);
+            let installable = !need.packages.is_empty() || need.from_crate.is_some();
+            assert!(installable, "{} can be installed", need.name);
         }
         assert!(table.need("qemu-system-aarch64").unwrap().version >= Some(Version(9, 0, 0)));
+    }
+
+    #[test]
+    fn what_one_verb_needs_is_not_installed_for_others() {
+        let table: Table = toml::from_str(include_str!("../../../packages.toml")).unwrap();
+        let has = |verb, name| table.needs_of(verb).any(|need| need.name == name);
+        assert!(has(Some("check"), "sparse") && has(Some("check"), "rustc"));
+        assert!(has(None, "rustc") && !has(None, "sparse") && !has(Some("patches"), "sparse"));
     }
 
     #[test]

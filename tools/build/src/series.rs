@@ -192,6 +192,12 @@ impl Series {
         Ok(all)
     }
 
+    /// All semantic patches, those for tests too.
+    pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
+        let variants = self.variants.iter().flat_map(|variant| &variant.hooks);
+        self.patches.iter().flat_map(|patch| &patch.hooks).chain(variants)
+    }
+
     /// Everything of the checkout that the series is made from: the same files, the same kernel.
     pub fn ingredients(&self, checkout: &Path) -> Result<Changes> {
         let mut paths = vec![PathBuf::from("series")];

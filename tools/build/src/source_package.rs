@@ -76,6 +76,12 @@ pub fn kept_release(version: Version) -> Result<Option<Pristine>> {
     Ok(None)
 }
 
+/// The trees of all bases that were fetched so far.
+pub fn all_kept() -> Result<Vec<Pristine>> {
+    let bases = Bases::load()?.bases;
+    bases.iter().filter_map(|base| kept(base).transpose()).collect()
+}
+
 /// Where the tree of `base` is kept.
 fn place_of(base: &Base) -> Result<PathBuf> {
     Ok(place::cache("base")?.join(&base.version))

@@ -12,6 +12,7 @@ use std::{
     process::{Command, ExitCode},
     time::Instant,
 };
+use upstream::check;
 use util::{command::Cmd, place};
 use walkdir::WalkDir;
 
@@ -25,6 +26,7 @@ struct Group {
 const GROUPS: &[Group] = &[
     Group { name: "layout of the code", run: layout },
     Group { name: "tests on the host", run: host_tests },
+    Group { name: "upstream's checks", run: upstream_checks },
     Group { name: "boots", run: boots },
 ];
 
@@ -48,7 +50,8 @@ pub fn run() -> Result<ExitCode> {
     Ok(status(all))
 }
 
-fn shown(counts: Counts) -> String {
+/// The counts, as the last line has them.
+pub fn shown(counts: Counts) -> String {
     format!("{} passed, {} failed", counts.passed, counts.failed)
 }
 
@@ -91,6 +94,11 @@ fn host_tests() -> Result<Counts> {
         println!("{text}{}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(counts)
+}
+
+/// Those of `make check` that compile nothing.
+fn upstream_checks() -> Result<Counts> {
+    Ok(check::run(&check::cheap())?.counts)
 }
 
 fn boots() -> Result<Counts> {

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whether the touched C files make the same code as before when the option is off.
+
+use super::{
+    Verdict,
+    c_files::touched,
+    context::Context,
+    objects,
+    tree::{Kind, Tree},
+};
+use anyhow::{Context as _, Result};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Compiles them in the base and in the series with the same configuration, and compares the
+/// objects.
+///
+/// CONFIG_RUST is on in both. The C helpers of the Rust code belong to the touched C files.
+pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
+    let files = touched(context)?;
+    let mut verdict = Verdict::default();
+    let mut all: Vec<Vec<Vec<u8>>> = Vec::new();
+    for (kind, name) in [(Kind::Stock, "base"), (Kind::Off, "off")] {
+        let tree = Tree::ready(context, kind)?;
+        let mut arguments = vec![String::from("prepare")];
+        arguments.extend(files.iter().map(|file| object(file).display().to_string()));
+        let made = tree.make(context, &arguments, &logs.join(format!("{name}.log")))?;
+        if let Some(why) = made.failed {
+            verdict.findings.push(format!("{name}: {why}"));
+            return Ok(verdict);
+        }
+        let mut contents = Vec::new();
+        for file in context.files("c", true)? {
+            let path = tree.dir.join(object(&file));
+            let bytes = fs::read(&path);
+            contents.push(bytes.with_context(|| format!("no object {}", path.display()))?);
+        }
+        all.push(contents);
+    }
+    let (mut count, mut bytes, mut moved) = (0, 0, Vec::new());
+    let names = context.files("c", true)?;
+    for (at, file) in names.iter().enumerate() {
+        let [before, after] = [&all[0][at], &all[1][at]].map(|data| objects::pieces(data));
+        let (before, after) = (before?, after?);
+        let shown = file.display();
+        let found = objects::differences(&before, &after);
+        verdict.findings.extend(found.iter().map(|difference| format!("{shown}: {difference}")));
+        count += before.len();
+        bytes += before.values().map(|piece| piece.size).sum::<u64>();
+        if all[0][at] != all[1][at] && found.is_empty() {
+            moved.push(shown.to_string());
+        }
+    }
+    verdict.figures = format!(
+        "{} objects, {count} symbols and gaps, {bytes} bytes: {} equal byte by byte; the same code, \
+         laid out differently: {}",
+        names.len(),
+        names.len() - moved.len(),
+        if moved.is_empty() { "none".into() } else { moved.join(", ") }
+    );
+    Ok(verdict)
+}
+
+fn object(file: &Path) -> PathBuf {
+    file.with_extension("o")
+}

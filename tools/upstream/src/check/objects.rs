@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Object files taken apart, so that two of them can be compared by what they mean.
+//!
+//! A file is a set of pieces: what each symbol covers, and what lies between symbols. A piece is its
+//! bytes and its relocations, and a relocation points at a name, or at a text, and not at a place in
+//! a section. So code that is laid out in another order, but does the same, is the same.
+
+use anyhow::{Context as _, Result};
+use object::{
+    File, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionFlags,
+    SectionIndex, SectionKind, SymbolKind, elf,
+};
+use regex::Regex;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The pieces of an object file, by their names.
+pub type Pieces = BTreeMap<String, Piece>;
+
+/// What a symbol covers, or what lies between symbols.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// Its section.
+    pub section: String,
+    /// Its bytes, with zeros where a relocation is going to write.
+    pub bytes: Vec<u8>,
+    /// How much room it takes, for what has no bytes.
+    pub size: u64,
+    /// Offset, type, and what it points at.
+    pub relocations: Vec<(u64, String, String)>,
+}
+
+/// A part of a section that has a name.
+struct Extent {
+    section: SectionIndex,
+    start: u64,
+    end: u64,
+    name: String,
+}
+
+/// The pieces of the object file `data`.
+pub fn pieces(data: &[u8]) -> Result<Pieces> {
+    let file = File::parse(data).context("no object file")?;
+    let extents = extents(&file)?;
+    let mut pieces = Pieces::new();
+    for section in file.sections().filter(is_loaded) {
+        let name = section.name()?.to_owned();
+        let mut own: Vec<_> =
+            extents.iter().filter(|extent| extent.section == section.index()).collect();
+        own.sort_by_key(|extent| (extent.start, extent.end));
+        let bytes = section.data()?;
+        let mut relocations: Vec<(u64, String, String)> = Vec::new();
+        for (at, relocation) in section.relocations() {
+            let target = target(&file, &extents, relocation.target(), relocation.addend())?;
+            relocations.push((at, format!("{:?}", relocation.flags()), target));
+        }
+        relocations.sort();
+        let piece = |start: u64, end: u64| {
+            let part = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+            Piece {
+                section: name.clone(),
+                bytes: bytes[part(start)..part(end)].to_vec(),
+                size: end - start,
+                relocations: relocations
+                    .iter()
+                    .filter(|(at, ..)| (start..end).contains(at))
+                    .map(|(at, kind, target)| (at - start, kind.clone(), target.clone()))
+                    .collect(),
+            }
+        };
+        // Texts are compared where they are pointed at; which of them share bytes says nothing.
+        if is_texts(&section) {
+            continue;
+        }
+        let (mut at, mut between) = (0, Piece { section: name.clone(), ..Piece::default() });
+        for extent in own {
+            if extent.start > at {
+                append(&mut between, piece(at, extent.start));
+            }
+            // Symbols may be names of one place; each of them is a piece.
+            pieces.insert(extent.name.clone(), piece(extent.start, extent.end));
+            at = at.max(extent.end);
+        }
+        if at < section.size() {
+            append(&mut between, piece(at, section.size()));
+        }
+        if between.size > 0 {
+            pieces.insert(format!("what has no name in {name}"), between);
+        }
+    }
+    Ok(pieces)
+}
+
+/// Adds one gap to those before it. Gaps of zeros are there for alignment: they follow from the order.
+fn append(all: &mut Piece, gap: Piece) {
+    let padding = gap.relocations.is_empty() && gap.size < 16 && gap.bytes.iter().all(|b| *b == 0);
+    if padding && !gap.bytes.is_empty() {
+        return;
+    }
+    let moved = gap.relocations.into_iter().map(|(at, kind, to)| (all.size + at, kind, to));
+    all.relocations.extend(moved);
+    all.bytes.extend(gap.bytes);
+    all.size += gap.size;
+}
+
+/// Whether a section ends up in the kernel: debug information and the like do not.
+fn is_loaded<'a>(section: &object::Section<'a, '_>) -> bool {
+    let loaded = match section.flags() {
+        SectionFlags::Elf { sh_flags } => sh_flags & u64::from(elf::SHF_ALLOC) != 0,
+        _ => false,
+    };
+    loaded && section.size() > 0
+}
+
+fn is_texts(section: &object::Section<'_, '_>) -> bool {
+    section.kind() == SectionKind::ReadOnlyString
+}
+
+/// The symbols that cover something. Mapping symbols ($x, $d) and labels cover nothing.
+fn extents(file: &File<'_>) -> Result<Vec<Extent>> {
+    let mut extents: Vec<Extent> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for symbol in file.symbols() {
+        let kind =
+            matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Data | SymbolKind::Unknown);
+        let (Some(section), true, true) = (symbol.section_index(), kind, symbol.size() > 0) else {
+            continue;
+        };
+        let mut name = stable(symbol.name()?)?;
+        // Static variables of functions may share a name.
+        while !seen.insert(name.clone()) {
+            name.push('\'');
+        }
+        let (start, end) = (symbol.address(), symbol.address() + symbol.size());
+        extents.push(Extent { section, start, end, name });
+    }
+    Ok(extents)
+}
+
+/// A name without what counts lines or macros.
+fn stable(name: &str) -> Result<String> {
+    let counted = Regex::new(r"^(__UNIQUE_ID_.*?|__initcall__kmod_.*?_)(?:_?\d+)+(_.*)?$")?;
+    Ok(counted.replace(name, "${1}${2}").into_owned())
+}
+
+/// What a relocation points at.
+fn target(
+    file: &File<'_>,
+    extents: &[Extent],
+    target: RelocationTarget,
+    addend: i64,
+) -> Result<String> {
+    let RelocationTarget::Symbol(index) = target else { return Ok(format!("{target:?}+{addend}")) };
+    let symbol = file.symbol_by_index(index)?;
+    let Some(section) = symbol.section_index() else {
+        return Ok(with_offset(&stable(symbol.name()?)?, addend));
+    };
+    let place = symbol.address().wrapping_add_signed(addend);
+    let section = file.section_by_index(section)?;
+    if is_texts(&section) {
+        let texts = section.data()?;
+        let start = usize::try_from(place).unwrap_or(usize::MAX).min(texts.len());
+        let text = texts[start..].split(|byte| *byte == 0).next().unwrap_or_default();
+        return Ok(format!("{:?} in {}", String::from_utf8_lossy(text), section.name()?));
+    }
+    let covers = |extent: &&Extent| {
+        extent.section == section.index() && (extent.start..extent.end).contains(&place)
+    };
+    Ok(match extents.iter().find(covers) {
+        Some(extent) => with_offset(&extent.name, (place - extent.start).cast_signed()),
+        None => with_offset(section.name()?, place.cast_signed()),
+    })
+}
+
+fn with_offset(name: &str, offset: i64) -> String {
+    if offset == 0 { name.into() } else { format!("{name}{offset:+#x}") }
+}
+
+/// How two object files differ, in lines to read.
+pub fn differences(before: &Pieces, after: &Pieces) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, piece) in before {
+        match after.get(name) {
+            None => found.push(format!("{name} is gone")),
+            Some(other) => {
+                found.extend(difference(piece, other).map(|why| format!("{name}: {why}")))
+            }
+        }
+    }
+    let new = after.keys().filter(|name| !before.contains_key(*name));
+    found.extend(new.map(|name| format!("{name} is new")));
+    found
+}
+
+fn difference(before: &Piece, after: &Piece) -> Option<String> {
+    if before.section != after.section {
+        return Some(format!("was in {}, is in {}", before.section, after.section));
+    }
+    if before.size != after.size {
+        return Some(format!("{} bytes were {}", after.size, before.size));
+    }
+    if let Some(at) = (0..before.bytes.len()).find(|at| before.bytes[*at] != after.bytes[*at]) {
+        let byte = |piece: &Piece| piece.bytes[at];
+        return Some(format!("byte {at:#x} was {:#04x}, is {:#04x}", byte(before), byte(after)));
+    }
+    let pairs = before.relocations.iter().zip(&after.relocations);
+    if let Some(((at, _, was), (_, _, is))) = pairs.into_iter().find(|(was, is)| was != is) {
+        return Some(format!("at {at:#x} it pointed at {was}, and points at {is}"));
+    }
+    (before.relocations.len() != after.relocations.len()).then(|| "more or less is linked".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object::{
+        Architecture, BinaryFormat, Endianness,
+        write::{Object, Relocation, Symbol, SymbolSection},
+    };
+
+    /// A file with two flags in the given order, and a function that reads the flag `read`.
+    fn object(flags: [&str; 2], read: &str, code: u8) -> Vec<u8> {
+        let mut object = Object::new(BinaryFormat::Elf, Architecture::Aarch64, Endianness::Little);
+        let data = object.add_section(vec![], b".init.data".to_vec(), SectionKind::Data);
+        let text = object.add_section(vec![], b".init.text".to_vec(), SectionKind::Text);
+        let mut symbol = |object: &mut Object, name: &str, section, kind, bytes: &[u8]| {
+            let value = object.append_section_data(section, bytes, 4);
+            object.add_symbol(Symbol {
+                name: name.into(),
+                value,
+                size: bytes.len() as u64,
+                kind,
+                scope: object::SymbolScope::Compilation,
+                weak: false,
+                section: SymbolSection::Section(section),
+                flags: object::SymbolFlags::None,
+            })
+        };
+        for name in flags {
+            let value = if name == "on" { [1, 0, 0, 0] } else { [0; 4] };
+            symbol(&mut object, name, data, SymbolKind::Data, &value);
+        }
+        symbol(&mut object, "ask", text, SymbolKind::Text, &[code, 0, 0, 0]);
+        let place = flags.iter().position(|name| *name == read).unwrap() as i64 * 4;
+        let section = object.section_symbol(data);
+        object
+            .add_relocation(
+                text,
+                Relocation {
+                    offset: 0,
+                    symbol: section,
+                    addend: place,
+                    flags: object::RelocationFlags::Elf { r_type: elf::R_AARCH64_ADR_PREL_PG_HI21 },
+                },
+            )
+            .unwrap();
+        object.write().unwrap()
+    }
+
+    fn compared(before: &[u8], after: &[u8]) -> Vec<String> {
+        differences(&pieces(before).unwrap(), &pieces(after).unwrap())
+    }
+
+    #[test]
+    fn variables_that_moved_are_the_same() {
+        let before = object(["on", "off"], "off", 7);
+        assert!(compared(&before, &object(["off", "on"], "off", 7)).is_empty());
+    }
+
+    #[test]
+    fn another_variable_or_other_code_is_not() {
+        let before = object(["on", "off"], "off", 7);
+        let other = compared(&before, &object(["on", "off"], "on", 7));
+        assert_eq!(other, ["ask: at 0x0 it pointed at off, and points at on"]);
+        let code = compared(&before, &object(["on", "off"], "off", 8));
+        assert_eq!(code, ["ask: byte 0x0 was 0x07, is 0x08"]);
+        let gone = compared(&before, &object(["on", "of"], "of", 7));
+        assert!(gone.contains(&"off is gone".into()) && gone.contains(&"of is new".into()));
+    }
+
+    #[test]
+    fn what_counts_is_left_out_of_names() {
+        assert_eq!(stable("__UNIQUE_ID_addressable_x_253").unwrap(), "__UNIQUE_ID_addressable_x");
+        assert_eq!(
+            stable("__initcall__kmod_setup__345_12_f6").unwrap(),
+            "__initcall__kmod_setup_f6"
+        );
+        assert_eq!(stable("param_2").unwrap(), "param_2");
+    }
+}

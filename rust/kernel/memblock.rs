@@ -99,9 +99,8 @@ impl Memory for Memblock<'_> {
     #[inline]
     fn remove(&self, range: PhysRange) {
         // SAFETY: As in `reserve()`.
-        let removed = to_result(unsafe {
-            bindings::memblock_remove(range.start().as_u64(), range.size())
-        });
+        let removed =
+            to_result(unsafe { bindings::memblock_remove(range.start().as_u64(), range.size()) });
         if let Err(error) = removed {
             pr_err!("{range}: not removed from memory: {error:?}\n");
         }

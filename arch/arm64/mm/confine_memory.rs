@@ -215,7 +215,12 @@ pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: u64) {
         return;
     };
     let limits = limits(&boot, memblock, 1);
-    match Plan::new(&memblock, Some(below).into_iter(), acpi_tables(&boot), limits) {
+    match Plan::new(
+        &memblock,
+        Some(below).into_iter(),
+        acpi_tables(&boot),
+        limits,
+    ) {
         Some(plan) => apply(&boot, memblock, &plan),
         None => memblock.remove_above_limit(limit),
     };

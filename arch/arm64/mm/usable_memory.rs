@@ -229,7 +229,7 @@ fn harmless(own: PhysRange, span: PhysRange, limits: Limits) -> bool {
         Some(mapped) => mapped.size() <= limits.linear_map,
         None => false,
     };
-    // dma_limits_init() asks for the first address, arch_mm_preinit() for the last one.
+    // The limit of ZONE_DMA follows from the first address, the size of swiotlb from the last one.
     let same_zones = (own.start() <= DMA32_LAST) == (span.start() <= DMA32_LAST)
         && (own.last() <= DMA32_LAST) == (span.last() <= DMA32_LAST);
     fits && same_zones && span.last() <= limits.last

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod apt;
 pub mod apt_sources;
 pub mod base;
+pub mod bridge;
 pub mod build_tree;
 pub mod cocci;
 pub mod compile;

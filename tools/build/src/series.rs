@@ -5,6 +5,7 @@
 //! Applying is a function from the files of a tree and the checkout to the files that differ.
 
 use crate::{
+    bridge::{self, Bridges},
     cocci::{Coccinelle, Outcome},
     insertion::Insertion,
     kernel::Variant,
@@ -38,6 +39,9 @@ pub struct Series {
     /// Changes for tests only; they are never part of what users get.
     #[serde(rename = "variant", default)]
     pub variants: Vec<TestVariant>,
+    /// What it does where a kernel lacks something; in a file of its own.
+    #[serde(skip)]
+    pub bridges: Bridges,
 }
 
 /// The cover letter.
@@ -140,7 +144,9 @@ impl Series {
         let path = checkout.join("series");
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("mistake in {}", path.display()))
+        let series =
+            toml::from_str(&text).with_context(|| format!("mistake in {}", path.display()))?;
+        Ok(Self { bridges: Bridges::load(checkout)?, ..series })
     }
 
     /// What `variant` changes in `pristine`.
@@ -150,7 +156,7 @@ impl Series {
         pristine: &Pristine,
         checkout: &Path,
     ) -> Result<Changes> {
-        let mut work = Applying::new(pristine, checkout);
+        let mut work = Applying::new(self, pristine, checkout)?;
         if variant.mapping_2017 {
             let found = self.variants.iter().find(|one| one.name == MAPPING_2017);
             let found = found
@@ -179,7 +185,7 @@ impl Series {
         checkout: &Path,
         submitter: Option<&str>,
     ) -> Result<Vec<Changes>> {
-        let mut work = Applying { submitter, ..Applying::new(pristine, checkout) };
+        let mut work = Applying { submitter, ..Applying::new(self, pristine, checkout)? };
         let mut all = Vec::new();
         for patch in &self.patches {
             let before = work.changes.clone();
@@ -200,7 +206,7 @@ impl Series {
 
     /// Everything of the checkout that the series is made from: the same files, the same kernel.
     pub fn ingredients(&self, checkout: &Path) -> Result<Changes> {
-        let mut paths = vec![PathBuf::from("series")];
+        let mut paths = vec![PathBuf::from("series"), PathBuf::from(bridge::FILE)];
         for patch in &self.patches {
             paths.extend(patch.files.iter().cloned());
             paths.extend(patch.parts.iter().map(|part| part.file.clone()));
@@ -235,6 +241,8 @@ fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String> {
 struct Applying<'a> {
     pristine: &'a Pristine,
     checkout: &'a Path,
+    /// What the tree lacks.
+    bridges: Bridges,
     /// Found when the first semantic patch asks for it.
     coccinelle: Option<Coccinelle>,
     changes: Changes,
@@ -245,9 +253,16 @@ struct Applying<'a> {
 }
 
 impl<'a> Applying<'a> {
-    fn new(pristine: &'a Pristine, checkout: &'a Path) -> Self {
-        let (changes, begun) = (Changes::new(), BTreeSet::new());
-        Self { pristine, checkout, coccinelle: None, changes, begun, submitter: None }
+    fn new(series: &Series, pristine: &'a Pristine, checkout: &'a Path) -> Result<Self> {
+        Ok(Self {
+            pristine,
+            checkout,
+            bridges: series.bridges.for_tree(pristine)?,
+            coccinelle: None,
+            changes: Changes::new(),
+            begun: BTreeSet::new(),
+            submitter: None,
+        })
     }
 
     fn patch(&mut self, patch: &Patch) -> Result<()> {
@@ -286,15 +301,16 @@ impl<'a> Applying<'a> {
                 file.display()
             )));
         }
-        let bytes = from_checkout(self.checkout, file)?;
-        let bytes = match part {
-            None => bytes,
+        let text = text_of(file, from_checkout(self.checkout, file)?)?;
+        let text = self.bridges.across(file, text)?;
+        let text = match part {
+            None => text,
             Some(part) => {
                 self.begun.insert(file.into());
-                part.of(&text_of(file, bytes)?)?.into_bytes()
+                part.of(&text)?
             }
         };
-        self.changes.insert(file.into(), bytes);
+        self.changes.insert(file.into(), text.into_bytes());
         Ok(())
     }
 
@@ -335,6 +351,9 @@ impl<'a> Applying<'a> {
     }
 
     fn insertion(&mut self, insertion: &Insertion) -> Result<()> {
+        if self.bridges.skip(&insertion.file) {
+            return Ok(());
+        }
         let lines = match (&insertion.line, &insertion.from) {
             (Some(line), None) => line.clone(),
             (None, Some(from)) => text_of(from, from_checkout(self.checkout, from)?)?,
@@ -465,6 +484,37 @@ mod tests {
         it.series.patches[0].parts[0].without = vec!["three".into()];
         let error = it.series.per_patch(&it.pristine, it.checkout.path(), None).unwrap_err();
         assert!(format!("{error:#}").contains("no paragraph of a.h matches 'three'"), "{error:#}");
+    }
+
+    #[test]
+    fn what_a_tree_lacks_is_bridged_in_all_parts_and_nowhere_else() {
+        let mut it = setting();
+        it.series.bridges = toml::from_str(
+            r#"
+            [[bridge]]
+            why = "two is newer"
+            lacks = { file = "new.h", text = "two" }
+            skip = ["rust/kernel/lib.rs"]
+            [[bridge.replace]]
+            files = ["a.h"]
+            from = "two"
+            to = "2"
+            "#,
+        )
+        .unwrap();
+        let file = Path::new("a.h");
+        fs::write(it.checkout.path().join(file), "/* two */\n\nint one;\n").unwrap();
+        it.series.patches[0].parts = vec![Part { file: file.into(), without: vec!["one".into()] }];
+        it.series.patches[1].files = vec![file.into()];
+        let patches = it.series.per_patch(&it.pristine, it.checkout.path(), None).unwrap();
+        assert_eq!(patches[0][file], b"/* 2 */\n");
+        assert_eq!(patches[1][file], b"/* 2 */\n\nint one;\n");
+        assert!(!patches[0].contains_key(Path::new("rust/kernel/lib.rs")));
+
+        fs::write(it.tree.path().join("new.h"), "int two;\n").unwrap();
+        let patches = it.series.per_patch(&it.pristine, it.checkout.path(), None).unwrap();
+        assert_eq!(patches[1][file], b"/* two */\n\nint one;\n");
+        assert!(patches[0].contains_key(Path::new("rust/kernel/lib.rs")));
     }
 
     #[test]

@@ -87,7 +87,8 @@ fn place_of(base: &Base) -> Result<PathBuf> {
     Ok(place::cache("base")?.join(&base.version))
 }
 
-fn kept(base: &Base) -> Result<Option<Pristine>> {
+/// The tree of `base`, if it is kept.
+pub(crate) fn kept(base: &Base) -> Result<Option<Pristine>> {
     let dir = place_of(base)?;
     let Ok(text) = fs::read_to_string(dir.join("origin.toml")) else { return Ok(None) };
     let origin: Origin = toml::from_str(&text)

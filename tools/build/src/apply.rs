@@ -35,13 +35,13 @@ pub fn apply(dir: &Path, options: ApplyOptions) -> Result<Vec<String>> {
     let series = Series::load(&checkout)?;
     let pristine = Pristine::obtain(&Source::Dir(dir.into()))?;
     refuse_applied(&series, &pristine)?;
-    if is_git(&pristine.dir) {
+    let mut said = if is_git(&pristine.dir) {
         refuse_branch(&pristine.dir)?;
         let submitter = identity(&pristine.dir)?;
         let patches = series.per_patch(&pristine, &checkout, Some(&submitter))?;
         refuse_local_changes(&pristine.dir, &patches)?;
         refuse_read_only(&pristine.dir, &patches)?;
-        commit(&pristine.dir, &series.patches, &patches, options)
+        commit(&pristine.dir, &series.patches, &patches, options)?
     } else {
         if options.signoff {
             return Err(setup!(
@@ -55,8 +55,11 @@ pub fn apply(dir: &Path, options: ApplyOptions) -> Result<Vec<String>> {
         patches.into_iter().for_each(|patch| changes.extend(patch));
         let mut said = vec![format!("{}: changed in place", pristine.described)];
         said.extend(stage(&pristine.dir, &changes)?.put()?);
-        Ok(said)
-    }
+        said
+    };
+    let bridges = series.bridges.for_tree(&pristine)?;
+    said.extend(bridges.reasons().map(|why| format!("adapted to this kernel: {why}")));
+    Ok(said)
 }
 
 /// Refuses a tree that has the series.

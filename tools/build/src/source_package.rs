@@ -44,10 +44,11 @@ pub fn obtain(bases: &Bases, base: &Base) -> Result<Pristine> {
         };
         match got {
             Ok(pristine) => {
-                if candidate.version != base.version {
+                // What was asked for is asked for first.
+                if let Some((version, why)) = failures.first() {
                     eprintln!(
-                        "warning: the package index has no Linux {} any more; using {}",
-                        base.version, pristine.described
+                        "warning: no Linux {version} ({why}); using {} in its place",
+                        pristine.described
                     );
                 }
                 return Ok(pristine);
@@ -56,9 +57,11 @@ pub fn obtain(bases: &Bases, base: &Base) -> Result<Pristine> {
             Err(error) if error.downcast_ref::<util::failure::Setup>().is_some() => {
                 return Err(error);
             }
-            Err(error) => failures.push(format!("  {}: {error:#}", candidate.version)),
+            Err(error) => failures.push((candidate.version, format!("{error:#}"))),
         }
     }
+    let failures: Vec<_> =
+        failures.iter().map(|(version, why)| format!("  {version}: {why}")).collect();
     Err(setup!(
         "no supported base could be fetched:\n{}\nCheck the network, or use your own kernel tree \
          with LINUX=DIR.",

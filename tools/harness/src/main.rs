@@ -38,7 +38,7 @@ fn run() -> Result<ExitCode> {
         Verb::Help => help::run(),
         Verb::Deps => deps::run(),
         Verb::Crash(options) => crash::run(options),
-        Verb::Test => test::run(),
+        Verb::Test(options) => test::run(options),
         Verb::Check(options) => check::run(options),
         Verb::Patches(options) => patches::run(options),
         Verb::Image(options) => image::run(options),

@@ -24,7 +24,7 @@ pub enum Verb {
     /// Crash the machine with the series and without it, and compare
     Crash(CrashOptions),
     /// Run all tests of the project
-    Test,
+    Test(TestOptions),
     /// Run what upstream would run on the series
     Check(CheckOptions),
     /// Write the series into out/patches, ready for git send-email or b4
@@ -45,6 +45,14 @@ pub struct CrashOptions {
     /// Bring back the fault of this year in the kernel: 2017
     #[arg(long, value_name = "YEAR")]
     pub reproduce: Option<Fault>,
+}
+
+/// What `test` takes.
+#[derive(Debug, Args)]
+pub struct TestOptions {
+    /// Only the groups of tests whose name has this in it
+    #[arg(long, value_name = "PATTERN")]
+    pub group: Option<String>,
 }
 
 /// What `check` takes.

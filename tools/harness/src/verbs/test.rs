@@ -3,6 +3,7 @@
 //! `make test`
 
 use super::status;
+use crate::opt::TestOptions;
 use anyhow::{Context, Result};
 use boot::Counts;
 use build::{base::Bases, kernel::Source};
@@ -13,31 +14,36 @@ use std::{
     time::Instant,
 };
 use upstream::check;
-use util::{command::Cmd, place};
+use util::{command::Cmd, place, setup};
 use walkdir::WalkDir;
 
 /// A group of tests.
 struct Group {
     name: &'static str,
-    run: fn() -> Result<Counts>,
+    run: fn(&Source) -> Result<Counts>,
 }
 
 /// The groups, the quick ones first.
-const GROUPS: &[Group] = &[
-    Group { name: "layout of the code", run: layout },
-    Group { name: "tests on the host", run: host_tests },
-    Group { name: "upstream's checks", run: upstream_checks },
-    Group { name: "boots", run: boots },
-];
+fn groups() -> Vec<Group> {
+    let mut groups = vec![
+        Group { name: "layout of the code", run: |_| layout() },
+        Group { name: "tests on the host", run: |_| host_tests() },
+        Group { name: "upstream's checks", run: |_| upstream_checks() },
+    ];
+    groups.extend(boot::test::GROUPS.map(|boot::test::Group { name, run }| Group { name, run }));
+    groups
+}
 
-/// Runs all groups; the last line has the counts.
-pub fn run() -> Result<ExitCode> {
+/// Runs the groups that are asked for; the last line has the counts.
+pub fn run(options: TestOptions) -> Result<ExitCode> {
+    let groups = asked_for(groups(), options.group.as_deref())?;
     build::deps::ensure()?;
+    let source = Source::Base(Bases::load()?.default);
     let mut all = Counts::default();
-    for group in GROUPS {
+    for group in groups {
         println!("== {}", group.name);
         let started = Instant::now();
-        let counts = (group.run)().unwrap_or_else(|error| {
+        let counts = (group.run)(&source).unwrap_or_else(|error| {
             // What keeps a group from running is one failure of it; the others run all the same.
             println!("failed: {error:#}");
             Counts { passed: 0, failed: 1 }
@@ -48,6 +54,21 @@ pub fn run() -> Result<ExitCode> {
     }
     println!("{}", shown(all));
     Ok(status(all))
+}
+
+/// The groups whose name has `pattern` in it; all of them without one.
+fn asked_for(groups: Vec<Group>, pattern: Option<&str>) -> Result<Vec<Group>> {
+    let names: Vec<_> = groups.iter().map(|group| group.name).collect();
+    let asked = |group: &Group| pattern.is_none_or(|pattern| group.name.contains(pattern));
+    let asked: Vec<_> = groups.into_iter().filter(asked).collect();
+    if asked.is_empty() {
+        let pattern = pattern.unwrap_or_default();
+        return Err(setup!(
+            "no group has '{pattern}' in its name; these are: {}",
+            names.join("; ")
+        ));
+    }
+    Ok(asked)
 }
 
 /// The counts, as the last line has them.
@@ -101,10 +122,6 @@ fn upstream_checks() -> Result<Counts> {
     Ok(check::run(&check::cheap())?.counts)
 }
 
-fn boots() -> Result<Counts> {
-    boot::test::run(&Source::Base(Bases::load()?.default))
-}
-
 /// Adds up the results of all test programs that cargo ran.
 fn counts_in(output: &str, success: bool) -> Counts {
     let result = Regex::new(r"(?m)^test result: \w+\. (\d+) passed; (\d+) failed;")
@@ -132,6 +149,15 @@ mod tests {
     #[test]
     fn results_of_all_programs_are_added_up() {
         assert_eq!(counts_in(OUTPUT, false), Counts { passed: 4, failed: 2 });
+    }
+
+    #[test]
+    fn some_groups_can_be_run_alone() {
+        assert_eq!(asked_for(groups(), None).unwrap().len(), groups().len());
+        let crashes = asked_for(groups(), Some("crash")).unwrap();
+        assert!(crashes.len() > 1 && crashes.len() < groups().len());
+        let error = asked_for(groups(), Some("nothing")).err().unwrap();
+        assert!(error.to_string().contains("these are: layout of the code;"), "{error}");
     }
 
     #[test]

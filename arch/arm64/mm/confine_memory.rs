@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Confines memory to what `linux,usable-memory-range` or `mem=` leave of it, and to the ACPI tables.
+//! Confines memory to what `linux,usable-memory-range` or `mem=` leave of it, and to the ACPI
+//! tables.
 //!
 //! This file talks to C. What is to be done is decided in the files beside it, which know nothing
 //! of C and are tested on the host.

@@ -220,7 +220,8 @@ fn commit_each(
 ) -> Result<()> {
     for (patch, changes) in described.iter().zip(patches) {
         stage(dir, changes)?.put()?;
-        let mut add = git(dir).args(["add", "--"]);
+        // A tree may ignore what it has itself: some come with a .gitignore that names rust/.
+        let mut add = git(dir).args(["add", "--force", "--"]);
         for path in changes.keys() {
             add = add.arg(path);
         }
@@ -277,6 +278,16 @@ mod tests {
         assert!(log.starts_with(&format!("two|A User|{signed}\n")), "{log}");
         assert!(log.contains("one|A User|"), "{log}");
         assert!(git(dir.path()).args(["status", "--porcelain"]).read().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_the_tree_ignores_is_committed_all_the_same() {
+        let dir = git_tree();
+        fs::write(dir.path().join(".gitignore"), "new\n").unwrap();
+        let (described, changes) = patches();
+        commit(dir.path(), &described, &changes, ApplyOptions::default()).unwrap();
+        let files = git(dir.path()).args(["ls-tree", "-r", "--name-only", BRANCH]).read().unwrap();
+        assert_eq!(files, "a\nnew/c\n");
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub fn write(committed: &Committed, options: &PatchOptions, dir: &Path) -> Resul
         .args(["-c", "format.subjectPrefix=PATCH", "-c", "diff.noprefix=false"])
         .args(["-c", "diff.mnemonicPrefix=false", "-c", "core.abbrev=12", "format-patch"])
         .args(["--quiet", "--cover-letter", "--cover-from-description=subject", "--numbered"])
-        .args(["--thread=shallow", "--stat=75", "--no-signature"])
+        .args(["--thread=shallow", "--stat=75"])
         .arg(format!("--base={}", repository.base))
         .arg("--output-directory")
         .arg(dir);

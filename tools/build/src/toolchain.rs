@@ -50,7 +50,6 @@ impl Toolchain {
         let suffix = if llvm.suffix.is_empty() { "1" } else { &llvm.suffix };
         let rustc_path = &rustc.paths[0];
         let mut arguments = vec![
-            "ARCH=arm64".to_string(),
             format!("LLVM={suffix}"),
             format!("RUSTC={}", rustc_path.display()),
             format!("HOSTRUSTC={}", rustc_path.display()),
@@ -72,12 +71,18 @@ impl Toolchain {
         })
     }
 
-    /// make in the kernel tree `tree`, with these compilers.
+    /// make in the kernel tree `tree`, with these compilers, for arm64.
     pub fn make(&self, tree: &Path) -> Cmd {
+        self.make_for("arm64", tree)
+    }
+
+    /// The same for the architecture `arch`.
+    pub fn make_for(&self, arch: &str, tree: &Path) -> Cmd {
         let mut cmd = Cmd::new("make")
             .dir(tree)
             .env("LIBCLANG_PATH", &self.libclang)
             .env("LC_ALL", "C")
+            .arg(format!("ARCH={arch}"))
             .args(&self.arguments);
         for name in NOT_INHERITED {
             cmd = cmd.env(name, "");

@@ -14,10 +14,12 @@ mod checkpatch;
 mod code;
 mod context;
 mod docs;
+mod farm;
 mod hooks;
 mod no_rust;
 mod objects;
 mod output;
+mod round_trip;
 mod rustfmt;
 mod suites;
 mod tree;
@@ -58,6 +60,12 @@ pub const GATES: &[Gate] = &[
         shows: "scripts/checkpatch.pl --strict has no error, warning or check for a patch",
         cheap: true,
         run: checkpatch::run,
+    },
+    Gate {
+        name: "round-trip",
+        shows: "git am of the patches gives, byte for byte, what make apply gives",
+        cheap: true,
+        run: round_trip::run,
     },
     Gate {
         name: "rustfmt",
@@ -286,7 +294,7 @@ mod tests {
         assert_eq!(names(Some("rust")), ["rustfmt", "rustc", "rustdoc", "no-rust"]);
         assert_eq!(names(None).len(), GATES.len());
         let error = select(Some("nosuch")).err().unwrap();
-        assert!(error.to_string().contains("these are: checkpatch, rustfmt"), "{error}");
+        assert!(error.to_string().contains("these are: checkpatch, round-trip"), "{error}");
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
                 known += 1;
                 continue;
             }
+            eprintln!("  option {name}, after patch {}: {subject}", at + 1);
             let started = Instant::now();
             let tree = match &mut tree {
                 Some(tree) => tree,

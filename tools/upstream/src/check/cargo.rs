@@ -21,8 +21,9 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
         let cmd = Cmd::new(&deny)
             .args(["--color", "never", "--manifest-path"])
             .arg(context.checkout.join("Cargo.toml"))
-            .args(["--workspace", "--locked", "check", "--config"])
+            .args(["--workspace", "--locked", "--config"])
             .arg(context.checkout.join(SETTINGS))
+            .arg("check")
             .args(checks);
         let log = logs.join(format!("{name}.log"));
         let asked = cmd.env("CARGO_TERM_COLOR", "never").run_logged(&log);

@@ -11,11 +11,15 @@ use util::command::Cmd;
 /// Nobody signs but people, and `make patches` signs when it is asked to.
 const IGNORED: &str = "MISSING_SIGN_OFF";
 
+/// What checkpatch says of a commit that it cannot look up.
+const NO_HISTORY: &str = "WARNING:UNKNOWN_COMMIT_ID: ";
+
 /// Asks checkpatch about the mails that `make patches` writes.
 pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
     let script = context.pristine.dir.join("scripts/checkpatch.pl");
-    let (mut findings, mut lines) = (Vec::new(), Vec::new());
-    let patches = &context.mails()?.patches;
+    let (mut findings, mut lines, mut not_checked) = (Vec::new(), Vec::new(), Vec::new());
+    let (committed, written) = context.mails()?;
+    let patches = &written.patches;
     for patch in patches {
         let name = patch.file_name().context("a patch has a name")?.to_string_lossy();
         let log = logs.join(format!("{name}.log"));
@@ -33,7 +37,12 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
         if let (Err(error), true) = (&asked, reports.is_empty()) {
             findings.push(format!("{name}: {error:#}"));
         }
-        findings.extend(reports.into_iter().map(|report| format!("{name}: {report}")));
+        for report in reports {
+            // It takes every commit for unknown where there is no history to look in.
+            let is_blind = !committed.repository.base_is_known && report.contains(NO_HISTORY);
+            let list = if is_blind { &mut not_checked } else { &mut findings };
+            list.push(format!("{name}: {report}"));
+        }
         lines.push(added(&fs::read_to_string(patch)?));
     }
     if patches.is_empty() {
@@ -47,7 +56,9 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
         each.join(" + "),
         findings.len()
     );
-    Ok(Verdict { figures, findings, ..Verdict::default() })
+    let no_history = |report: String| format!("{report} (the base has no git history here)");
+    let not_checked = not_checked.into_iter().map(no_history).collect();
+    Ok(Verdict { figures, findings, not_checked })
 }
 
 /// The reports in what checkpatch said with --terse: place, kind, type, text.

@@ -2,7 +2,7 @@
 
 //! What the gates look at: the base, the series on it, and the tools.
 
-use crate::patches::{self, PatchOptions, Written};
+use crate::patches::{self, Committed, PatchOptions, Written};
 use anyhow::{Context as _, Result};
 use build::{
     base::Bases,
@@ -29,7 +29,7 @@ pub struct Context {
     /// The compilers.
     pub toolchain: Toolchain,
     states: OnceCell<Vec<Changes>>,
-    mails: OnceCell<Written>,
+    mails: OnceCell<(Committed, Written)>,
 }
 
 impl Context {
@@ -65,8 +65,8 @@ impl Context {
         self.states()?.last().context("the series has no patch")
     }
 
-    /// The mails that `make patches` would write.
-    pub fn mails(&self) -> Result<&Written> {
+    /// The series in a repository, and the mails that `make patches` would write.
+    pub fn mails(&self) -> Result<&(Committed, Written)> {
         if let Some(mails) = self.mails.get() {
             return Ok(mails);
         }
@@ -75,9 +75,10 @@ impl Context {
             fs::remove_dir_all(&dir)?;
         }
         fs::create_dir_all(&dir)?;
-        let options = PatchOptions { source: source()?, version: 1, signoff: false };
-        let written = patches::write(&options, &dir)?;
-        Ok(self.mails.get_or_init(|| written))
+        let options = PatchOptions::draft(source()?);
+        let committed = patches::commit(&options)?;
+        let written = patches::write(&committed, &options, &dir)?;
+        Ok(self.mails.get_or_init(|| (committed, written)))
     }
 
     /// The files of the series that end with `ending`: those that the base has, or new ones.

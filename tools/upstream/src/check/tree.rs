@@ -121,10 +121,30 @@ impl Tree {
 pub fn made(cmd: Cmd, log: &Path) -> Result<Made> {
     let jobs = available_parallelism().map_or(1, |cores| cores.get());
     let cmd = cmd.arg(format!("-j{jobs}"));
-    let failed = cmd.run_logged(log).err().map(|error| format!("{error:#}"));
+    let ended = cmd.run_logged(log);
     let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
-    Ok(Made { text: String::from_utf8_lossy(&text).into_owned(), failed })
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let failed = ended.err().map(|_| format!("{}\n`{cmd}`, {}", errors(&text), log.display()));
+    Ok(Made { text, failed })
 }
+
+/// The first errors in what a make said; its last lines if none looks like one.
+fn errors(text: &str) -> String {
+    let is_error = |line: &&str| {
+        let line = line.to_lowercase();
+        (line.contains("error: ") || line.starts_with("error") || line.contains("undefined symbol"))
+            && !line.starts_with("make")
+    };
+    let first: Vec<_> = text.lines().filter(is_error).take(QUOTED).collect();
+    if !first.is_empty() {
+        return first.join("\n");
+    }
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(QUOTED)..].join("\n")
+}
+
+/// How many lines of a failed make are quoted.
+const QUOTED: usize = 6;
 
 /// What a tree of `kind` with `changes` is configured with.
 ///
@@ -157,6 +177,13 @@ fn defined(changes: &Changes, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failed_make_is_told_by_its_first_errors() {
+        let text = "  CC a.o\na.c:1:1: error: x\nmake[1]: *** [a.o] Error 1\n";
+        assert_eq!(errors(text), "a.c:1:1: error: x");
+        assert_eq!(errors("one\nmake: *** Error 2"), "one\nmake: *** Error 2");
+    }
 
     #[test]
     fn an_option_is_there_when_a_patch_brought_it() {

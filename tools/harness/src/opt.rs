@@ -58,7 +58,7 @@ pub struct TestOptions {
 /// What `check` takes.
 #[derive(Debug, Args)]
 pub struct CheckOptions {
-    /// Only the gates whose name has this in it
+    /// Only the gate of this name, or all that have it in their name; each ends with a status of its own, and the run with the worst
     #[arg(long, value_name = "PATTERN")]
     pub gate: Option<String>,
 }

@@ -7,7 +7,7 @@ use super::{
     context::Context,
     farm::Farm,
     output::{Warning, new_ones, warnings},
-    tree::{Made, made},
+    tree::made,
 };
 use anyhow::Result;
 use build::{
@@ -28,46 +28,45 @@ const SHARED: [&str; 2] = ["drivers/firmware/efi/", "drivers/of/"];
 /// A part of the first one where it is not compiled for the architecture.
 const EFI_INIT: &str = "drivers/firmware/efi/efi-init.o";
 
-/// Compiles for each architecture, from the base and from the series.
+/// Compiles for each architecture from the series; and from the base, where something is said.
 pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let mut figures = Vec::new();
     for (arch, options) in ARCHES {
-        let mut said: Vec<Vec<Warning>> = Vec::new();
-        let mut objects = 0;
-        for (name, changes) in [("base", &Changes::new()), ("series", context.changes()?)] {
-            let farm = Farm::with(context, changes)?;
-            let made = match compile(context, &farm, arch, options, &logs.join(name)) {
-                Ok(made) => made,
-                Err(error) => {
-                    verdict.findings.push(format!("{arch}, {name}: {error:#}"));
-                    continue;
-                }
-            };
-            if let Some(why) = made.failed {
-                verdict.findings.push(format!("{arch}, {name}: {why}"));
+        let series = compile(context, context.changes()?, arch, options, &logs.join("series"))?;
+        let mut before = Vec::new();
+        if series.failed.is_some() || !series.warnings.is_empty() {
+            let base = compile(context, &Changes::new(), arch, options, &logs.join("base"))?;
+            if base.failed.is_some() {
+                verdict.findings.push(format!("{arch}: the base does not compile either"));
             }
-            objects = made.text.lines().filter(|line| line.starts_with("  CC ")).count();
-            said.push(warnings(&made.text, &farm.tree)?);
+            before = base.warnings;
         }
-        if let [base, series] = &said[..] {
-            let new = new_ones(base, series);
-            verdict.findings.extend(new.iter().map(|warning| format!("{arch}: {warning}")));
-        }
-        figures.push(format!("{arch}: {objects} objects"));
+        verdict.findings.extend(series.failed.map(|why| format!("{arch}: {why}")));
+        let new = new_ones(&before, &series.warnings);
+        verdict.findings.extend(new.iter().map(|warning| format!("{arch}: {warning}")));
+        figures.push(format!("{arch}: {} objects, {} new warnings", series.objects, new.len()));
     }
-    verdict.figures = format!("{}; of {}", figures.join(", "), SHARED.join(", "));
+    verdict.figures = format!("{}; of {}", figures.join("; "), SHARED.join(", "));
     Ok(verdict)
+}
+
+/// What compiling for one architecture came to.
+struct Compiled {
+    objects: usize,
+    warnings: Vec<Warning>,
+    failed: Option<String>,
 }
 
 /// Configures and compiles in a directory of the architecture beside the sources.
 fn compile(
     context: &Context,
-    farm: &Farm,
+    changes: &Changes,
     arch: &str,
     options: &[&str],
     log: &Path,
-) -> Result<Made> {
+) -> Result<Compiled> {
+    let farm = Farm::with(context, changes)?;
     let output = farm.output.join(arch);
     fs::create_dir_all(&output)?;
     let make = || {
@@ -89,5 +88,15 @@ fn compile(
             fs::remove_dir_all(dir)?;
         }
     }
-    made(make().args(SHARED).arg(EFI_INIT), &log("make"))
+    let targets = SHARED.iter().chain([&EFI_INIT]);
+    let made = made(make().args(targets), &log("make"))?;
+    let inside = |line: &&str| {
+        line.strip_prefix("  CC ")
+            .is_some_and(|file| SHARED.iter().any(|dir| file.trim().starts_with(dir)))
+    };
+    Ok(Compiled {
+        objects: made.text.lines().filter(inside).count(),
+        warnings: warnings(&made.text, &farm.tree)?,
+        failed: made.failed,
+    })
 }

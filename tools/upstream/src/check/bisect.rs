@@ -74,7 +74,8 @@ fn targets(context: &Context) -> Result<Vec<String>> {
     Ok([String::from("prepare")].into_iter().chain(dirs).collect())
 }
 
-fn directories<'a>(files: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<String> {
+/// The directories of the code among `files`, but for rust/.
+pub fn directories<'a>(files: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<String> {
     let code = |file: &&PathBuf| {
         file.extension().is_some_and(|ending| ending == "c" || ending == "rs")
             && !file.starts_with("rust")

@@ -3,7 +3,7 @@
 //! The tree with the series and its option on: what rustc, Clippy, rustdoc and modpost say.
 
 use super::{
-    Verdict,
+    Verdict, bisect,
     context::Context,
     output::{Warning, warnings},
     tree::{Kind, Made, Tree},
@@ -24,36 +24,37 @@ pub fn rustc(context: &Context, logs: &Path) -> Result<Verdict> {
     rust(context, logs, &[])
 }
 
-/// Everything in Rust that the series touches: the kernel crate comes with `prepare`.
+/// Everything in Rust that the series touches: the kernel crate comes with `prepare`, the others
+/// with their directories.
 fn rust(context: &Context, logs: &Path, how: &[&str]) -> Result<Verdict> {
     let tree = Tree::ready(context, Kind::On)?;
-    let mut objects = vec![PathBuf::from("rust/kernel.o")];
     let files = [context.files("rs", false)?, context.files("rs", true)?].concat();
-    objects.extend(outside(&files));
-    tree.forget(&objects)?;
+    // Those that are no root of a crate have no object.
+    tree.forget(&[vec![PathBuf::from(KERNEL_CRATE)], files.clone()].concat())?;
     let mut arguments: Vec<String> = how.iter().map(|one| one.to_string()).collect();
     arguments.push("prepare".into());
-    for object in &objects[1..] {
-        let object = object.with_extension("o");
-        // What no other one is a part of has an object of its own.
-        if tree.dir.join(object.with_extension("rs")).exists() {
-            arguments.push(object.display().to_string());
-        }
-    }
+    arguments.extend(bisect::directories(files.iter()));
     let made = tree.make(context, &arguments, &logs.join("make.log"))?;
-    let compiled = made.text.lines().filter(|line| line.ends_with("rust/kernel/lib.rs")).count();
+    let crates = crates(&made.text);
     let mut verdict = ours(context, &tree, made)?;
-    if compiled == 0 {
+    if !crates.iter().any(|one| *one == KERNEL_CRATE) {
         verdict.findings.push("the kernel crate was not compiled".into());
     }
-    verdict.figures = format!("{} Rust files; {}", files.len(), verdict.figures);
+    let names = crates.join(", ");
+    verdict.figures = format!("{} Rust files; {}; compiled: {names}", files.len(), verdict.figures);
     Ok(verdict)
 }
 
-/// The root of each crate outside of the kernel crate: no other file of its directory has it as a
-/// module.
-fn outside(files: &[PathBuf]) -> Vec<PathBuf> {
-    files.iter().filter(|file| !file.starts_with("rust")).cloned().collect()
+/// The object of the kernel crate.
+const KERNEL_CRATE: &str = "rust/kernel.o";
+
+/// The objects of the crates that were compiled.
+fn crates(said: &str) -> Vec<String> {
+    let object = |line: &str| {
+        let compiler = ["  RUSTC ", "  CLIPPY "].iter().any(|name| line.starts_with(name));
+        compiler.then(|| line.rsplit(' ').next().unwrap_or_default().to_owned())
+    };
+    said.lines().filter_map(object).collect()
 }
 
 /// Makes the documentation of the kernel crate.
@@ -111,4 +112,15 @@ fn ours(context: &Context, tree: &Tree, made: Made) -> Result<Verdict> {
 /// A warning that names no file may be about any.
 fn is_ours(context: &Context, warning: &Warning) -> Result<bool> {
     Ok(warning.file.as_os_str().is_empty() || context.is_ours(&warning.file)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crates_are_found_under_both_compilers() {
+        let said = "  RUSTC L rust/kernel.o\n  CC      a.o\n  CLIPPY     arch/b.o\n";
+        assert_eq!(crates(said), [KERNEL_CRATE, "arch/b.o"]);
+    }
 }

@@ -124,7 +124,8 @@ pub fn made(cmd: Cmd, log: &Path) -> Result<Made> {
     let ended = cmd.run_logged(log);
     let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    let failed = ended.err().map(|_| format!("{}\n`{cmd}`, {}", errors(&text), log.display()));
+    fs::write(log, format!("$ {cmd}\n{text}"))?;
+    let failed = ended.err().map(|_| format!("{}\n(all of it: {})", errors(&text), log.display()));
     Ok(Made { text, failed })
 }
 

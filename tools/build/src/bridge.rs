@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bridges: how the series' own files differ where a kernel lacks what newer ones have.
+//! Bridges: how the series' own files differ where a kernel lacks what newer ones have. And mends:
+//! what has to change in a kernel so that today's tools build it.
 //!
 //! A tree is asked for what it has, and not for its version, so that one with backports gets what
-//! fits it. A bridge changes nothing but what the series brings.
+//! fits it. A bridge changes nothing but what the series brings; a mend is no part of the series.
 
-use crate::pristine::Pristine;
+use crate::{pristine::Pristine, series::Changes};
 use anyhow::{Context, Result, bail};
 use regex::{NoExpand, Regex};
 use serde::Deserialize;
@@ -24,6 +25,8 @@ pub const FILE: &str = "bridges.toml";
 pub struct Bridges {
     #[serde(rename = "bridge", default)]
     all: Vec<Bridge>,
+    #[serde(rename = "mend", default)]
+    mends: Vec<Mend>,
 }
 
 /// One thing that a kernel may lack, and what the series does without it.
@@ -38,6 +41,16 @@ struct Bridge {
     /// Files of the kernel tree into which the series inserts nothing then.
     #[serde(default)]
     skip: Vec<PathBuf>,
+}
+
+/// One thing in a kernel that keeps it from being built.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mend {
+    /// For people.
+    why: String,
+    has: Feature,
+    replace: Vec<Replacement>,
 }
 
 /// What a kernel tree has or lacks: a text in a file.
@@ -55,7 +68,7 @@ impl Feature {
     }
 }
 
-/// Other words in files that the series adds.
+/// Other words in files.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Replacement {
@@ -109,7 +122,13 @@ impl Bridges {
                 all.push(bridge.clone());
             }
         }
-        Ok(Self { all })
+        let mut mends = Vec::new();
+        for mend in &self.mends {
+            if mend.has.is_in(tree)? {
+                mends.push(mend.clone());
+            }
+        }
+        Ok(Self { all, mends })
     }
 
     /// `text`, what the series has in the new file `file`, as the tree needs it.
@@ -135,6 +154,31 @@ impl Bridges {
     /// What the tree lacks, for people.
     pub fn reasons(&self) -> impl Iterator<Item = &str> {
         self.all.iter().map(|bridge| bridge.why.as_str())
+    }
+
+    /// What is mended in the tree, for people.
+    pub fn mends(&self) -> impl Iterator<Item = &str> {
+        self.mends.iter().map(|mend| mend.why.as_str())
+    }
+
+    /// The files of `tree` that are mended.
+    pub fn mended(&self, tree: &Pristine) -> Result<Changes> {
+        let mut changes = Changes::new();
+        for mend in &self.mends {
+            let context = || format!("{FILE}, '{}'", mend.why);
+            for replacement in &mend.replace {
+                for file in &replacement.files {
+                    let bytes = match changes.remove(file) {
+                        Some(bytes) => bytes,
+                        None => tree.read(file)?.unwrap_or_default(),
+                    };
+                    let text = String::from_utf8(bytes).with_context(context)?;
+                    let text = replacement.apply(file, &text).with_context(context)?;
+                    changes.insert(file.clone(), text.into_bytes());
+                }
+            }
+        }
+        Ok(changes)
     }
 }
 
@@ -208,6 +252,41 @@ mod tests {
         assert!(replacement.pattern().unwrap_err().to_string().contains("exactly one of"));
     }
 
+    #[test]
+    fn a_tree_is_mended_where_it_needs_it() {
+        let mend = r#"
+            [[mend]]
+            why = "one is two"
+            has = { file = "a.c", text = "one" }
+            [[mend.replace]]
+            files = ["a.c"]
+            from = "one"
+            to = "two"
+            [[mend.replace]]
+            files = ["a.c"]
+            from = "1"
+            to = "2"
+        "#;
+        let all: Bridges = toml::from_str(mend).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let tree = tree(dir.path());
+        let mended = |text: &str| {
+            fs::write(dir.path().join("a.c"), text).unwrap();
+            let mends = all.for_tree(&tree).unwrap();
+            let changes = mends.mended(&tree);
+            (
+                mends.mends().count(),
+                changes.map(|changes| changes.into_values().collect::<Vec<_>>()),
+            )
+        };
+        let (count, changes) = mended("one 1\n");
+        assert_eq!((count, changes.unwrap()), (1, vec![b"two 2\n".to_vec()]));
+        let (count, changes) = mended("two 1\n");
+        assert_eq!((count, changes.unwrap()), (0, vec![]));
+        let error = mended("one 0\n").1.unwrap_err();
+        assert_eq!(format!("{error:#}"), "bridges.toml, 'one is two': a.c does not have: 1");
+    }
+
     fn checkout() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
     }
@@ -236,7 +315,7 @@ mod tests {
             let replaced: BTreeSet<_> = bridge.replace.iter().flat_map(|one| &one.files).collect();
             assert!(replaced.is_subset(&new), "'{}': the series adds no such file", bridge.why);
             assert!(bridge.skip.iter().all(|file| inserted.contains(file)), "'{}'", bridge.why);
-            bridged(&Bridges { all: vec![bridge] });
+            bridged(&Bridges { all: vec![bridge], ..Bridges::default() });
         }
     }
 
@@ -266,14 +345,17 @@ mod tests {
         let needed = |base| {
             let tree = kept(base).unwrap()?;
             let needed = all.for_tree(&tree).unwrap();
-            Some(needed.reasons().map(String::from).collect::<BTreeSet<_>>())
+            needed.mended(&tree).unwrap();
+            let reasons = needed.reasons().chain(needed.mends());
+            Some(reasons.map(String::from).collect::<BTreeSet<_>>())
         };
         let newest = bases.bases.iter().max_by_key(|base| Version::parse(&base.version)).unwrap();
         assert_eq!(needed(newest).unwrap_or_default(), BTreeSet::new());
         let each: Option<Vec<_>> = bases.bases.iter().map(needed).collect();
         if let Some(each) = each {
             let some: BTreeSet<_> = each.into_iter().flatten().collect();
-            assert_eq!(some, all.reasons().map(String::from).collect());
+            let reasons = all.reasons().chain(all.mends());
+            assert_eq!(some, reasons.map(String::from).collect());
         }
     }
 }

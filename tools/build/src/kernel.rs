@@ -3,6 +3,7 @@
 //! Built kernels, each built once.
 
 use crate::{
+    bridge::Bridges,
     build_tree::{BuildTree, Role},
     cocci::Coccinelle,
     compile::compile,
@@ -45,7 +46,7 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Variant {
     /// Whether the series is applied. Without it, and without the other one, the tree is the
-    /// pristine base, byte for byte.
+    /// pristine base, byte for byte, but for what has to be mended to build it.
     pub series: bool,
     /// Whether ACPI memory is mapped as in 2017; only for reproducing the fault.
     pub mapping_2017: bool,
@@ -120,8 +121,13 @@ fn obtain_from(pristine: &Pristine, variant: Variant, flavour: &str) -> Result<K
     tree.sync(pristine, &changes)?;
     config::configure(&tree.tree(), &toolchain, &wanted)
         .with_context(|| format!("cannot configure {}", pristine.described))?;
-    let described = format!("{}, {}, {flavour}", pristine.described, variant.name());
+    let mut described = format!("{}, {}, {flavour}", pristine.described, variant.name());
     let what = format!("Linux {} ({}, {flavour})", pristine.version, variant.name());
+    let bridges = Bridges::load(&checkout)?.for_tree(pristine)?;
+    for (index, why) in bridges.mends().enumerate() {
+        described += if index == 0 { ", mended" } else { "" };
+        eprintln!("{what}: mended, for {why}");
+    }
     compile(&mut tree, &toolchain, &what, &format!("{}+{flavour}", pristine.name))?;
     store(&tree.tree(), &dir, described)
 }
@@ -139,10 +145,10 @@ fn key(pristine: &Pristine, changes: &Changes, wanted: &Options, toolchain: &Too
 
 /// What `variant` changes; kept, so that Coccinelle runs once for the same input.
 fn changes(pristine: &Pristine, variant: Variant, checkout: &Path) -> Result<Changes> {
-    if variant == Variant::STOCK {
-        return Ok(Changes::new());
-    }
     let series = Series::load(checkout)?;
+    if variant == Variant::STOCK {
+        return series.changes(&variant, pristine, checkout);
+    }
     let mut key = Key::new()
         .part("pristine", &pristine.identity)
         .part("variant", variant.name())

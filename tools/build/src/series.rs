@@ -149,7 +149,7 @@ impl Series {
         Ok(Self { bridges: Bridges::load(checkout)?, ..series })
     }
 
-    /// What `variant` changes in `pristine`.
+    /// What `variant` changes in `pristine`, to be built.
     pub fn changes(
         &self,
         variant: &Variant,
@@ -157,6 +157,7 @@ impl Series {
         checkout: &Path,
     ) -> Result<Changes> {
         let mut work = Applying::new(self, pristine, checkout)?;
+        work.changes = work.bridges.mended(pristine)?;
         if variant.mapping_2017 {
             let found = self.variants.iter().find(|one| one.name == MAPPING_2017);
             let found = found

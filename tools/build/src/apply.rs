@@ -59,6 +59,7 @@ pub fn apply(dir: &Path, options: ApplyOptions) -> Result<Vec<String>> {
     };
     let bridges = series.bridges.for_tree(&pristine)?;
     said.extend(bridges.reasons().map(|why| format!("adapted to this kernel: {why}")));
+    said.extend(bridges.mends().map(|why| format!("may not build as it is: {why}")));
     Ok(said)
 }
 

@@ -535,6 +535,18 @@ mod tests {
     }
 
     #[test]
+    fn messages_fit_into_mails() {
+        let series: Series = toml::from_str(include_str!("../../../series")).unwrap();
+        let cover = series.cover.expect("a series has a cover letter");
+        let texts = series.patches.iter().map(|patch| (&patch.subject, &patch.message));
+        for (subject, message) in texts.chain([(&cover.subject, &cover.message)]) {
+            // git folds a longer one behind [PATCH v2 01/10], which some versions of b4 choke on.
+            assert!(subject.len() <= 52, "{subject}");
+            assert!(message.lines().all(|line| line.len() <= 75), "{subject}");
+        }
+    }
+
+    #[test]
     fn a_hook_that_finds_nothing_says_where_and_what_next() {
         let hook = Hook { file: "arch/a.c".into(), cocci: "hooks/a.cocci".into() };
         let text = nothing_found(&hook, "");

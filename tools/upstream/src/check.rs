@@ -65,7 +65,7 @@ pub const GATES: &[Gate] = &[
         name: "round-trip",
         shows: "git am of the patches gives, byte for byte, what make apply gives",
         cheap: true,
-        run: round_trip::run,
+        run: round_trip::git,
     },
     Gate {
         name: "rustfmt",
@@ -78,6 +78,12 @@ pub const GATES: &[Gate] = &[
         shows: "the semantic patches parse, and the series applies to every base that is here",
         cheap: true,
         run: hooks::run,
+    },
+    Gate {
+        name: "b4",
+        shows: "b4 takes the mails, and what it makes of them gives the same",
+        cheap: false,
+        run: round_trip::b4,
     },
     Gate {
         name: "cargo-deny",

@@ -26,8 +26,17 @@ pub fn git_am(committed: &Committed, written: &Written) -> Result<()> {
 }
 
 /// b4, as maintainers run it, on the mails in one file: the files, byte for byte.
-pub fn b4(b4: &Path, committed: &Committed, written: &Written) -> Result<()> {
+pub fn b4(b4: &Path, committed: &Committed, written: &Written, log: &Path) -> Result<()> {
     let work = committed.repository.work_tree(&committed.touched())?;
+    let settings = [
+        // It would look for the sender's key in the net.
+        ("b4.attestation-policy", "off"),
+        ("user.name", "Somebody"),
+        ("user.email", "somebody@localhost"),
+    ];
+    for (key, value) in settings {
+        git(work.path()).args(["config", key, value]).read()?;
+    }
     // It keeps what it has seen below the home directory, and would ask the lists' archive.
     let home = tempfile::tempdir()?;
     Cmd::new(b4)
@@ -39,7 +48,7 @@ pub fn b4(b4: &Path, committed: &Committed, written: &Written) -> Result<()> {
         .env("HOME", home.path())
         .env("XDG_CACHE_HOME", home.path().join("cache"))
         .env("XDG_DATA_HOME", home.path().join("data"))
-        .read()
+        .run_logged(log)
         .context("b4 does not take the mails")?;
     as_author(git(work.path()), SOMEBODY)?
         .args(["am", "--quiet"])

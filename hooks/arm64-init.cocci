@@ -2,11 +2,6 @@
 //
 // arch/arm64/mm/init.c: mem= does not take the ACPI tables away.
 
-@@
-@@
- #include <linux/efi.h>
-+#include <linux/efi_acpi_tables.h>
-
 @limit@
 symbol memory_limit;
 @@

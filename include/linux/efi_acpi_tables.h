@@ -17,6 +17,10 @@ struct resource;
 /* Whether this boot is going to use ACPI, in arch/arm64/kernel/acpi.c. */
 bool acpi_boot_wanted(void);
 
+/* What bounds memory, in arch/arm64/mm/init.c. */
+u64 arm64_linear_region_size(void);
+phys_addr_t arm64_last_phys_addr(void);
+
 /* Reserves the ACPI Reclaim memory of the EFI memory map. */
 void efi_reserve_acpi_reclaim(void);
 

@@ -53,8 +53,8 @@ impl EarlyBoot {
     ///
     /// Valid before and after the linear map is there.
     ///
-    /// C function: `arm64_memblock_init()` works it out in the same way, and takes one bit less
-    /// than 52 for KVM without VHE.
+    /// C function: `arm64_linear_region_size()` in `arch/arm64/mm/init.c`. With KVM and without
+    /// VHE `arm64_memblock_init()` takes one bit less than 52, which is always taken here.
     #[inline]
     pub fn linear_map_size(&self) -> u64 {
         // SAFETY: It reads what the boot CPU found out about itself before `setup_arch()`.
@@ -63,9 +63,13 @@ impl EarlyBoot {
     }
 
     /// The highest address that a page table can hold, inclusive.
+    ///
+    /// C function: `arm64_last_phys_addr()` in `arch/arm64/mm/init.c`. With LPA2 it depends on the
+    /// CPU.
     #[inline]
     pub fn last_mappable(&self) -> PhysAddr {
-        PhysAddr::new(u64::MAX >> (u64::BITS - bindings::PHYS_MASK_SHIFT))
+        // SAFETY: As in `linear_map_size()`.
+        PhysAddr::new(unsafe { bindings::arm64_last_phys_addr() })
     }
 
     /// Stops the kernel for good: prints `why` as a panic does.

@@ -79,7 +79,6 @@ impl<'boot> MemoryMap<'boot> {
         }
         let stride = memmap.desc_size;
         if stride < size_of::<bindings::efi_memory_desc_t>() {
-            pr_warn!("EFI memory descriptors of {stride} bytes are too small, map not used\n");
             return None;
         }
 
@@ -91,8 +90,7 @@ impl<'boot> MemoryMap<'boot> {
             map: memmap.map.cast_const().cast(),
             stride,
             count: usize::try_from(memmap.nr_map).unwrap_or(0),
-            // SAFETY: It reads a flag that `parse_early_param()` has set.
-            soft_reserve: unsafe { bindings::efi_soft_reserve_enabled() },
+            soft_reserve: soft_reserve_enabled(),
             _boot: PhantomData,
         })
     }
@@ -124,6 +122,15 @@ impl<'boot> MemoryMap<'boot> {
     pub fn acpi_reclaim(self) -> AcpiReclaim<impl Iterator<Item = Descriptor> + Clone + 'boot> {
         AcpiReclaim::new(self.descriptors(), NATIVE_PAGE, self.soft_reserve)
     }
+}
+
+/// Whether special-purpose memory is kept back.
+///
+/// C function: `efi_soft_reserve_enabled()`.
+#[inline]
+fn soft_reserve_enabled() -> bool {
+    // SAFETY: It reads a flag that `parse_early_param()` has set.
+    cfg!(CONFIG_EFI_SOFT_RESERVE) && unsafe { bindings::__efi_soft_reserve_enabled() }
 }
 
 /// The ACPI tables: the ACPI Reclaim memory that the kernel can map, in whole native pages.

@@ -75,7 +75,14 @@ impl<'boot> Memblock<'boot> {
     #[inline]
     pub fn reserve(self, range: PhysRange) -> Result {
         // SAFETY: Takes any numbers. `EarlyBoot` shows that memblock is not in use elsewhere.
-        to_result(unsafe { bindings::memblock_reserve(range.start().as_u64(), range.size()) })
+        to_result(unsafe {
+            bindings::__memblock_reserve(
+                range.start().as_u64(),
+                range.size(),
+                bindings::NUMA_NO_NODE,
+                bindings::memblock_flags_MEMBLOCK_NONE,
+            )
+        })
     }
 
     /// Leaves `limit` bytes of mapped memory, as `mem=` asks for, and truncates the reservations.
@@ -95,6 +102,9 @@ impl Memory for Memblock<'_> {
         (0usize..).map_while(move |index| memblock.region(index))
     }
 
+    /// Memory that is in use may be removed: what Rust refers to now, the kernel image and the flat
+    /// device tree, is not mapped through the linear map yet.
+    ///
     /// C function: `memblock_remove()`.
     #[inline]
     fn remove(&self, range: PhysRange) {

@@ -124,8 +124,8 @@ fn confine(boot: &EarlyBoot, property: &[u8]) {
         boot.stop(NOT_DECODABLE);
     };
     let reg = Reg::new(property, cells);
-    // Each range may need a region of its own.
-    let room = room(memblock);
+    // Each range may need a region of its own. The first one will do with those that there are.
+    let room = room(memblock).max(1);
     report(boot, memblock, reg, room);
 
     let usable = reg
@@ -191,7 +191,7 @@ where
     let kept = |range| pr_info!("ACPI Tables {range}: kept in memory\n");
     list(plan.kept(), kept, "kept in memory");
     let left_out = |range| {
-        pr_warn!("ACPI Tables {range}: left out of memory, they would move its bounds too far\n")
+        pr_warn!("ACPI Tables {range}: left out of memory: no room, or too far from the rest\n")
     };
     list(plan.left_out(), left_out, "left out of memory");
 }

@@ -39,14 +39,17 @@ pub fn memory_resources<'a>(
         .regions()
         .filter(|region| !region.nomap)
         .filter_map(move |region| region.range.whole_pages_within(page));
-    let nomap = memory
-        .regions()
-        .filter(|region| region.nomap)
-        .map(move |region| region.range.to_whole_pages(page));
+    // Two of them may share a page.
+    let nomap = Merged::new(
+        memory
+            .regions()
+            .filter(|region| region.nomap)
+            .map(move |region| region.range.to_whole_pages(page)),
+    );
 
     let kind = |kind| move |range| (kind, range);
     Difference::new(ram, tables.clone())
         .map(kind(Kind::SystemRam))
         .chain(nomap.clone().map(kind(Kind::Reserved)))
-        .chain(Difference::new(tables, Merged::new(nomap)).map(kind(Kind::AcpiTables)))
+        .chain(Difference::new(tables, nomap).map(kind(Kind::AcpiTables)))
 }

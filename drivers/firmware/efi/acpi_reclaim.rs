@@ -28,6 +28,7 @@ pub unsafe extern "C" fn efi_reserve_acpi_reclaim() {
     // SAFETY: `setup_arch()` calls `efi_init()`, which calls this function.
     let boot = unsafe { EarlyBoot::new() };
     let Some(map) = MemoryMap::of_boot(&boot) else {
+        pr_err!("EFI memory map cannot be read: ACPI Reclaim memory is not reserved\n");
         return;
     };
 

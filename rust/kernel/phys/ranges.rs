@@ -10,7 +10,7 @@ use super::{
 /// The union of ranges that come in any order: sorted, no two of them overlapping or adjacent.
 ///
 /// It allocates nothing and has no limit: each step walks the given ranges again. For ranges that
-/// are sorted that is two walks for each range that comes out.
+/// are sorted that is two or three walks for each range that comes out.
 ///
 /// # Examples
 ///

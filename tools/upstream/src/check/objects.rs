@@ -4,12 +4,13 @@
 //!
 //! A file is a set of pieces: what each symbol covers, and what lies between symbols. A piece is its
 //! bytes and its relocations, and a relocation points at a name, or at a text, and not at a place in
-//! a section. So code that is laid out in another order, but does the same, is the same.
+//! a section. So code that is laid out in another order, but does the same, is the same. Nor do the
+//! numbers of source lines count, which WARN() and BUG() keep.
 
 use anyhow::{Context as _, Result};
 use object::{
-    File, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionFlags,
-    SectionIndex, SectionKind, SymbolKind, elf,
+    Architecture, File, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget,
+    SectionFlags, SectionIndex, SectionKind, SymbolKind, elf,
 };
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +50,8 @@ pub fn pieces(data: &[u8]) -> Result<Pieces> {
             extents.iter().filter(|extent| extent.section == section.index()).collect();
         own.sort_by_key(|extent| (extent.start, extent.end));
         let bytes = section.data()?;
+        let is_code =
+            section.kind() == SectionKind::Text && file.architecture() == Architecture::Aarch64;
         let mut relocations: Vec<(u64, String, String)> = Vec::new();
         for (at, relocation) in section.relocations() {
             let target = target(&file, &extents, relocation.target(), relocation.addend())?;
@@ -78,17 +81,65 @@ pub fn pieces(data: &[u8]) -> Result<Pieces> {
                 append(&mut between, piece(at, extent.start));
             }
             // Symbols may be names of one place; each of them is a piece.
-            pieces.insert(extent.name.clone(), piece(extent.start, extent.end));
+            let mut own = piece(extent.start, extent.end);
+            if is_code {
+                name_branches(&mut own, extent, &extents);
+            }
+            pieces.insert(extent.name.clone(), own);
             at = at.max(extent.end);
         }
         if at < section.size() {
             append(&mut between, piece(at, section.size()));
+        }
+        if name == BUGS {
+            forget_lines(&mut between);
         }
         if between.size > 0 {
             pieces.insert(format!("what has no name in {name}"), between);
         }
     }
     Ok(pieces)
+}
+
+/// The assembler links branches within a section itself. Those that leave their function point at a
+/// place that depends on the layout: they become relocations, too.
+fn name_branches(piece: &mut Piece, own: &Extent, all: &[Extent]) {
+    for at in (0..piece.bytes.len().saturating_sub(3)).step_by(4) {
+        let word: [u8; 4] = [0, 1, 2, 3].map(|byte| piece.bytes[at + byte]);
+        let instruction = u32::from_le_bytes(word);
+        let place = own.start + at as u64;
+        let linked = piece.relocations.iter().any(|(other, ..)| *other == at as u64);
+        // B and BL: the distance in instructions is in the lower 26 bits.
+        if linked || instruction & 0x7c00_0000 != 0x1400_0000 {
+            continue;
+        }
+        let distance = i64::from((instruction << 6).cast_signed() >> 6) * 4;
+        let to = place.wrapping_add_signed(distance);
+        let covers = |extent: &&Extent| {
+            extent.section == own.section && (extent.start..extent.end).contains(&to)
+        };
+        let Some(target) = all.iter().find(covers) else { continue };
+        if (own.start..own.end).contains(&to) {
+            continue;
+        }
+        piece.bytes[at..at + 4].copy_from_slice(&(instruction & 0xfc00_0000).to_le_bytes());
+        let name = with_offset(&target.name, (to - target.start).cast_signed());
+        piece.relocations.push((at as u64, "branch".into(), name));
+    }
+    piece.relocations.sort();
+}
+
+/// Where WARN() and BUG() are noted: the place in the code, that in the source, and flags.
+const BUGS: &str = "__bug_table";
+
+/// Takes the numbers of lines out of a table of bugs: the lower half of each word that is not
+/// linked to anything.
+fn forget_lines(table: &mut Piece) {
+    for at in (0..table.bytes.len().saturating_sub(3)).step_by(4) {
+        if !table.relocations.iter().any(|(other, ..)| *other == at as u64) {
+            table.bytes[at..at + 2].fill(0);
+        }
+    }
 }
 
 /// Adds one gap to those before it. Gaps of zeros are there for alignment: they follow from the order.
@@ -261,6 +312,43 @@ mod tests {
         let moved = "int x __attribute__((section(\".data.other\"))) = 1;";
         let moved = compared("int x = 1;", moved);
         assert_eq!(moved, ["x: was in .data, is in .data.other"]);
+    }
+
+    fn extent(start: u64, end: u64, name: &str) -> Extent {
+        Extent { section: SectionIndex(1), start, end, name: name.into() }
+    }
+
+    /// A function of one `bl` by `words` instructions.
+    fn branch(words: i32) -> Piece {
+        let instruction = 0x9400_0000 | (words.cast_unsigned() & 0x03ff_ffff);
+        Piece { bytes: instruction.to_le_bytes().into(), size: 4, ..Piece::default() }
+    }
+
+    #[test]
+    fn a_branch_to_a_function_that_moved_is_the_same() {
+        let (mut before, mut after) = (branch(4), branch(-2));
+        let own = extent(16, 20, "f");
+        name_branches(&mut before, &own, &[extent(16, 20, "f"), extent(32, 40, "g")]);
+        name_branches(&mut after, &own, &[extent(8, 16, "g"), extent(16, 20, "f")]);
+        assert_eq!(before, after);
+        let mut other = branch(4);
+        name_branches(&mut other, &own, &[extent(16, 20, "f"), extent(32, 40, "h")]);
+        assert_eq!(difference(&before, &other).unwrap(), "at 0x0 it pointed at g, and points at h");
+    }
+
+    #[test]
+    fn numbers_of_lines_do_not_count() {
+        let table = |line: u8, flags: u8| {
+            let mut table = Piece {
+                bytes: vec![0, 0, 0, 0, line, 1, flags, 0],
+                relocations: vec![(0, "prel".into(), "f".into())],
+                ..Piece::default()
+            };
+            forget_lines(&mut table);
+            table
+        };
+        assert_eq!(table(7, 1), table(9, 1));
+        assert_ne!(table(7, 1), table(7, 2));
     }
 
     #[test]

@@ -30,6 +30,10 @@ pub fn touched(context: &Context) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Keeps make from compiling the Rust code first, which other warnings of the C compiler make it do
+/// anew. The configuration of the C files is that of the tree.
+const C_ALONE: &str = "CONFIG_RUST=";
+
 /// Compiles the touched C files of the base, and of the series with its option on and off.
 fn compare(context: &Context, logs: &Path, how: &[&str]) -> Result<Verdict> {
     let files = touched(context)?;
@@ -39,7 +43,8 @@ fn compare(context: &Context, logs: &Path, how: &[&str]) -> Result<Verdict> {
         let tree = Tree::ready(context, kind)?;
         tree.forget(&files)?;
         let objects = files.iter().map(|file| file.with_extension("o").display().to_string());
-        let arguments: Vec<String> = how.iter().map(|one| one.to_string()).chain(objects).collect();
+        let arguments: Vec<String> =
+            [&[C_ALONE], how].concat().into_iter().map(String::from).chain(objects).collect();
         let made = tree.make(context, &arguments, &logs.join(format!("{name}.log")))?;
         if let Some(why) = made.failed {
             verdict.findings.push(format!("{name}: {why}"));

@@ -23,10 +23,8 @@ const ARCHES: [(&str, &[&str]); 3] = [
     ("x86_64", &["64BIT", "EFI", "ACPI", "OF"]),
 ];
 
-/// What is compiled: the callers, and those that are called.
-const SHARED: [&str; 2] = ["drivers/firmware/efi/", "drivers/of/"];
-/// A part of the first one where it is not compiled for the architecture.
-const EFI_INIT: &str = "drivers/firmware/efi/efi-init.o";
+/// What is compiled: the caller, where the architecture has it or not, and what it calls.
+const SHARED: [&str; 2] = ["drivers/firmware/efi/efi-init.o", "drivers/of/"];
 
 /// Compiles for each architecture from the series; and from the base, where something is said.
 pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
@@ -82,14 +80,14 @@ fn compile(
     let dropped = config::dropped(&wanted, &got);
     anyhow::ensure!(dropped.is_empty(), "the configuration is not as asked: {dropped:?}");
     // Everything is compiled each time: there is little of it, and only then does it warn.
-    for dir in SHARED {
-        let dir = output.join(dir);
-        if dir.exists() {
-            fs::remove_dir_all(dir)?;
+    for path in SHARED.map(|path| output.join(path)) {
+        if path.is_dir() {
+            fs::remove_dir_all(path)?;
+        } else if path.exists() {
+            fs::remove_file(path)?;
         }
     }
-    let targets = SHARED.iter().chain([&EFI_INIT]);
-    let made = made(make().args(targets), &log("make"))?;
+    let made = made(make().args(SHARED), &log("make"))?;
     let inside = |line: &&str| {
         line.strip_prefix("  CC ")
             .is_some_and(|file| SHARED.iter().any(|dir| file.trim().starts_with(dir)))

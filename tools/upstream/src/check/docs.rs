@@ -26,8 +26,9 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
         std::fs::remove_dir_all(&output)?;
     }
     let dirs = Vec::from_iter(dirs).join(" ");
-    let asked = [String::from("htmldocs"), format!("SPHINXDIRS={dirs}")];
-    let made = tree.make(context, &asked, &logs.join("make.log"))?;
+    // Here this variable is no program, but an option of the script that starts Sphinx.
+    let asked = ["RUSTDOC=", "htmldocs", &format!("SPHINXDIRS={dirs}")];
+    let made = tree.make(context, asked, &logs.join("make.log"))?;
     let mut verdict = Verdict::default();
     let all = warnings(&made.text, &tree.dir)?;
     for warning in &all {

@@ -10,17 +10,44 @@ use super::{
 };
 use anyhow::Result;
 use build::deps;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use util::command::Cmd;
 
 /// `make W=1`
 pub fn w1(context: &Context, logs: &Path) -> Result<Verdict> {
-    compare(context, logs, &["W=1"])
+    compare(context, logs, &["W=1"], "CC")
 }
 
 /// `make C=2`
 pub fn sparse(context: &Context, logs: &Path) -> Result<Verdict> {
     let sparse = deps::need("sparse")?.paths.swap_remove(0);
-    compare(context, logs, &["C=2", &format!("CHECK={}", sparse.display())])
+    let mut checker = sparse.display().to_string();
+    let mut not_checked = Vec::new();
+    if !takes_checker(context, &checker, logs)? {
+        // What this leaves out is how qualifiers get lost.
+        checker += " -D__typeof_unqual__=__typeof__";
+        not_checked.push(
+            "qualifiers: this sparse is too old for the tree, which would not start it. It is told \
+             that __typeof_unqual__ is __typeof__"
+                .into(),
+        );
+    }
+    let verdict = compare(context, logs, &["C=2", &format!("CHECK={checker}")], "CHECK")?;
+    Ok(Verdict { not_checked, ..verdict })
+}
+
+/// Whether the tree takes `checker` for new enough; older trees do not ask.
+fn takes_checker(context: &Context, checker: &str, logs: &Path) -> Result<bool> {
+    let script = context.pristine.dir.join("scripts/checker-valid.sh");
+    if !script.exists() {
+        return Ok(true);
+    }
+    let log = logs.join("checker-valid.log");
+    let asked = Cmd::new("sh").arg(script).arg(checker).run_logged(&log);
+    Ok(asked.is_ok() && fs::read_to_string(&log)?.trim() == "1")
 }
 
 /// The C files of the base that the series changes, but for what rust/ builds by itself.
@@ -34,8 +61,9 @@ pub fn touched(context: &Context) -> Result<Vec<PathBuf>> {
 /// anew. The configuration of the C files is that of the tree.
 const C_ALONE: &str = "CONFIG_RUST=";
 
-/// Compiles the touched C files of the base, and of the series with its option on and off.
-fn compare(context: &Context, logs: &Path, how: &[&str]) -> Result<Verdict> {
+/// Compiles the touched C files of the base, and of the series with its option on and off; `step` is
+/// what make calls that which looks at them.
+fn compare(context: &Context, logs: &Path, how: &[&str], step: &str) -> Result<Verdict> {
     let files = touched(context)?;
     let mut verdict = Verdict::default();
     let mut said: Vec<Vec<Warning>> = Vec::new();
@@ -48,6 +76,9 @@ fn compare(context: &Context, logs: &Path, how: &[&str]) -> Result<Verdict> {
         let made = tree.make(context, &arguments, &logs.join(format!("{name}.log")))?;
         if let Some(why) = made.failed {
             verdict.findings.push(format!("{name}: {why}"));
+        }
+        for file in files.iter().filter(|file| !looked_at(&made.text, step, file)) {
+            verdict.findings.push(format!("{name}: nothing looked at {}", file.display()));
         }
         said.push(warnings(&made.text, &tree.dir)?);
     }
@@ -62,4 +93,27 @@ fn compare(context: &Context, logs: &Path, how: &[&str]) -> Result<Verdict> {
         counts.join(", ")
     );
     Ok(verdict)
+}
+
+/// Whether a make said that it took the step called `step` for `file`.
+fn looked_at(said: &str, step: &str, file: &Path) -> bool {
+    let object = file.with_extension("o");
+    said.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        let shown = (words.next(), words.next().map(Path::new));
+        shown.0 == Some(step) && (shown.1 == Some(file) || shown.1 == Some(&object))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_not_looked_at_is_noticed() {
+        let said = "  CC      arch/a.o\n  CHECK   arch/b.c\n";
+        assert!(looked_at(said, "CC", Path::new("arch/a.c")));
+        assert!(looked_at(said, "CHECK", Path::new("arch/b.c")));
+        assert!(!looked_at(said, "CHECK", Path::new("arch/a.c")));
+    }
 }

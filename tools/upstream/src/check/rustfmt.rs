@@ -19,7 +19,9 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
             continue;
         }
         count += 1;
-        let cmd = Cmd::new(&rustfmt).arg("--check").arg("--config-path").arg(&settings);
+        let cmd = Cmd::new(&rustfmt)
+            .args(["--check", "--color", "never", "--config-path"])
+            .arg(&settings);
         if let Some(said) = complaint(&cmd, bytes)? {
             let first: Vec<_> = said.lines().take(12).collect();
             findings.push(format!("{}: {}", path.display(), first.join("\n")));
@@ -46,7 +48,9 @@ fn complaint(cmd: &Cmd, bytes: &[u8]) -> Result<Option<String>> {
         child.wait_with_output()
     })?;
     let said = [output.stdout, output.stderr].concat();
-    Ok((!output.status.success()).then(|| String::from_utf8_lossy(&said).into_owned()))
+    // For its standard input, its status does not tell whether it would change anything.
+    let is_one = !output.status.success() || !said.is_empty();
+    Ok(is_one.then(|| String::from_utf8_lossy(&said).into_owned()))
 }
 
 #[cfg(test)]
@@ -54,9 +58,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_fails_has_a_complaint() {
-        let cmd = Cmd::new("grep").arg("-v").arg("x");
-        assert_eq!(complaint(&cmd, b"y\n").unwrap(), None);
-        assert!(complaint(&cmd, b"x\n").unwrap().is_some());
+    fn what_is_said_is_a_complaint_whatever_the_status() {
+        let complains = |script: &str| {
+            complaint(&Cmd::new("sh").args(["-c", script]), b"fn main() {}\n").unwrap().is_some()
+        };
+        assert!(!complains("cat > /dev/null"));
+        assert!(complains("cat"));
+        assert!(complains("exit 1"));
     }
 }

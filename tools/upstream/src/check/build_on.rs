@@ -61,7 +61,12 @@ fn crates(said: &str) -> Vec<String> {
 pub fn rustdoc(context: &Context, logs: &Path) -> Result<Verdict> {
     let tree = Tree::ready(context, Kind::On)?;
     let made = tree.make(context, ["rustdoc"], &logs.join("make.log"))?;
-    ours(context, &tree, made)
+    let ran = made.text.lines().any(|line| line.ends_with("rust/kernel/lib.rs"));
+    let mut verdict = ours(context, &tree, made)?;
+    if !ran {
+        verdict.findings.push("rustdoc has not read the kernel crate".into());
+    }
+    Ok(verdict)
 }
 
 /// Links the kernel; the build lets modpost look for references from one section to another.

@@ -12,6 +12,7 @@ mod c_files;
 mod cargo;
 mod checkpatch;
 mod code;
+mod configs;
 mod context;
 mod docs;
 mod farm;
@@ -144,6 +145,12 @@ pub const GATES: &[Gate] = &[
         shows: "with CONFIG_RUST=n the kernel configures and builds",
         cheap: false,
         run: no_rust::run,
+    },
+    Gate {
+        name: "configs",
+        shows: "with LPA2, other page sizes and KASAN it compiles, and all of it is init memory",
+        cheap: false,
+        run: configs::run,
     },
     Gate {
         name: "arches",

@@ -27,7 +27,7 @@ const CONFIGS: [Config; 4] = [
     Config { name: "lpa2", differs: &[("ARM64_VA_BITS_48", "n"), ("ARM64_VA_BITS_52", "y")] },
     Config { name: "16k", differs: &[("ARM64_4K_PAGES", "n"), ("ARM64_16K_PAGES", "y")] },
     Config { name: "64k", differs: &[("ARM64_4K_PAGES", "n"), ("ARM64_64K_PAGES", "y")] },
-    Config { name: "kasan", differs: &[("KASAN", "y"), ("EFI_SOFT_RESERVE", "y")] },
+    Config { name: "kasan", differs: &[("KASAN", "y")] },
 ];
 
 /// How the objects end that are to have nothing but init memory.

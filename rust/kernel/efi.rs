@@ -10,6 +10,7 @@ pub use memory::{
     AcpiReclaim,
     Attributes,
     Descriptor,
+    Descriptors,
     MemoryType, //
 };
 
@@ -24,10 +25,7 @@ use crate::{
     },
     prelude::*, //
 };
-use core::{
-    marker::PhantomData,
-    ptr::addr_of, //
-};
+use core::ptr::addr_of;
 
 /// The size of a native page, which is the smallest piece that memory is mapped in.
 pub const NATIVE_PAGE: PageSize = match PageSize::new_checked(PAGE_SIZE as u64) {
@@ -36,31 +34,19 @@ pub const NATIVE_PAGE: PageSize = match PageSize::new_checked(PAGE_SIZE as u64) 
 };
 
 /// The EFI memory map as the firmware left it.
-///
-/// # Invariants
-///
-/// For as long as the `EarlyBoot` lives that `'boot` borrows, `map` is readable for `count` steps
-/// of `stride` bytes, and no step is smaller than a descriptor.
 #[derive(Clone, Copy)]
 pub struct MemoryMap<'boot> {
-    map: *const u8,
-    stride: usize,
-    count: usize,
+    descriptors: Descriptors<'boot>,
     soft_reserve: bool,
-    _boot: PhantomData<&'boot EarlyBoot>,
 }
 
 impl<'boot> MemoryMap<'boot> {
     /// A memory map without descriptors.
     #[inline]
     pub const fn empty() -> Self {
-        // INVARIANT: No step is ever made.
         Self {
-            map: core::ptr::null(),
-            stride: 0,
-            count: 0,
+            descriptors: Descriptors::NONE,
             soft_reserve: false,
-            _boot: PhantomData,
         }
     }
 
@@ -77,50 +63,24 @@ impl<'boot> MemoryMap<'boot> {
         if flags & (1 << bindings::EFI_MEMMAP) == 0 || memmap.map.is_null() {
             return None;
         }
-        let stride = memmap.desc_size;
-        if stride < size_of::<bindings::efi_memory_desc_t>() {
-            return None;
-        }
-
-        // INVARIANT: `efi_memmap_init_early()` sets `EFI_MEMMAP` once it has mapped `nr_map`
+        let count = usize::try_from(memmap.nr_map).ok()?;
+        let size = count.checked_mul(memmap.desc_size)?;
+        // SAFETY: `efi_memmap_init_early()` sets `EFI_MEMMAP` once it has mapped `nr_map`
         // descriptors of `desc_size` bytes at `map`, and `efi_memmap_unmap()` clears it. That is
-        // called by `efi_init()` when it gives up, and by an initcall after `setup_arch()`. The
-        // size of a step was checked in the line above.
+        // called by `efi_init()` when it gives up, and by an initcall after `setup_arch()`. Until
+        // then nothing writes to the map.
+        let bytes =
+            unsafe { core::slice::from_raw_parts(memmap.map.cast_const().cast::<u8>(), size) };
         Some(Self {
-            map: memmap.map.cast_const().cast(),
-            stride,
-            count: usize::try_from(memmap.nr_map).unwrap_or(0),
+            descriptors: Descriptors::new_checked(bytes, memmap.desc_size)?,
             soft_reserve: soft_reserve_enabled(),
-            _boot: PhantomData,
-        })
-    }
-
-    /// The descriptors, in the firmware's order.
-    #[inline]
-    pub fn descriptors(self) -> impl Iterator<Item = Descriptor> + Clone + 'boot {
-        (0..self.count).map(move |index| {
-            // SAFETY: `index` is below `count`, so by the type invariant there is a descriptor;
-            // `wrapping_mul` and `wrapping_add` cannot wrap, as the map lies in memory. A stride
-            // of firmware's choice may leave it unaligned.
-            let raw = unsafe {
-                self.map
-                    .wrapping_add(index.wrapping_mul(self.stride))
-                    .cast::<bindings::efi_memory_desc_t>()
-                    .read_unaligned()
-            };
-            Descriptor {
-                memory_type: MemoryType::new(raw.type_),
-                start: PhysAddr::new(raw.phys_addr),
-                pages: raw.num_pages,
-                attributes: Attributes::new(raw.attribute),
-            }
         })
     }
 
     /// The ACPI Reclaim memory of the map, in whole native pages.
     #[inline]
     pub fn acpi_reclaim(self) -> AcpiReclaim<impl Iterator<Item = Descriptor> + Clone + 'boot> {
-        AcpiReclaim::new(self.descriptors(), NATIVE_PAGE, self.soft_reserve)
+        AcpiReclaim::new(self.descriptors.iter(), NATIVE_PAGE, self.soft_reserve)
     }
 }
 

@@ -79,7 +79,7 @@ impl Attributes {
 }
 
 /// One entry of the EFI memory map.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// What the memory is for.
     pub memory_type: MemoryType,
@@ -92,6 +92,29 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// The size of a descriptor in bytes, in version 1 of its layout. Firmware may step wider.
+    pub const SIZE: usize = 40;
+
+    /// Reads a descriptor of the UEFI specification's `EFI_MEMORY_DESCRIPTOR`.
+    #[inline]
+    fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+        #[rustfmt::skip]
+        let &[
+            t0, t1, t2, t3, _, _, _, _,
+            s0, s1, s2, s3, s4, s5, s6, s7,
+            // VirtualStart
+            _, _, _, _, _, _, _, _,
+            p0, p1, p2, p3, p4, p5, p6, p7,
+            a0, a1, a2, a3, a4, a5, a6, a7,
+        ] = bytes;
+        Self {
+            memory_type: MemoryType::new(u32::from_le_bytes([t0, t1, t2, t3])),
+            start: PhysAddr::new(u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7])),
+            pages: u64::from_le_bytes([p0, p1, p2, p3, p4, p5, p6, p7]),
+            attributes: Attributes::new(u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7])),
+        }
+    }
+
     /// The memory in bytes; [`None`] if the descriptor is empty or wraps.
     #[inline]
     pub fn range(&self) -> Option<PhysRange> {
@@ -106,6 +129,47 @@ impl Descriptor {
             0 => None,
             _ => self.range().or(PhysRange::new(self.start, PhysAddr::MAX)),
         }
+    }
+}
+
+/// The bytes of an EFI memory map.
+///
+/// # Invariants
+///
+/// A step is at least as large as a descriptor.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptors<'a> {
+    bytes: &'a [u8],
+    step: usize,
+}
+
+impl<'a> Descriptors<'a> {
+    /// A map without descriptors.
+    // INVARIANT: A step is as large as a descriptor.
+    pub const NONE: Self = Self {
+        bytes: &[],
+        step: Descriptor::SIZE,
+    };
+
+    /// Takes `bytes` as descriptors that begin every `step` bytes, which is firmware's choice.
+    ///
+    /// [`None`] if a step is smaller than a descriptor. What is left at the end is no descriptor.
+    #[inline]
+    pub const fn new_checked(bytes: &'a [u8], step: usize) -> Option<Self> {
+        if step < Descriptor::SIZE {
+            None
+        } else {
+            // INVARIANT: Checked in the line above.
+            Some(Self { bytes, step })
+        }
+    }
+
+    /// The descriptors, in the firmware's order.
+    #[inline]
+    pub fn iter(self) -> impl Iterator<Item = Descriptor> + Clone + 'a {
+        // By the type invariant a step is not zero, and a descriptor is there in each.
+        let steps = self.bytes.chunks_exact(self.step);
+        steps.filter_map(|step| Some(Descriptor::from_bytes(step.first_chunk()?)))
     }
 }
 
@@ -198,6 +262,39 @@ mod tests {
         let found = AcpiReclaim::new(descriptors.iter().copied(), page, soft_reserve);
         let mut tables = Merged::new(found.tables());
         Some([tables.next(), tables.next(), tables.next()])
+    }
+
+    // Expect each descriptor to be read where firmware's step has it, and the rest to be none.
+    #[test]
+    fn descriptors_are_read_step_by_step() {
+        let mut bytes = [0xff; 3 * 56];
+        let fields = [
+            (0, 0x9, 4),
+            (8, 0x1234_5678_9abc_d000, 8),
+            (24, 0x2_0000_0003, 8),
+            (32, 0x8000_0000_0000_000f, 8),
+        ];
+        for (at, value, size) in fields {
+            let value: u64 = value;
+            let place = bytes.iter_mut().skip(48 + at).take(size);
+            place
+                .zip(value.to_le_bytes())
+                .for_each(|(byte, new)| *byte = new);
+        }
+        let read = |step| Descriptors::new_checked(&bytes, step).map(|map| map.iter());
+        let wanted = Descriptor {
+            memory_type: MemoryType::ACPI_RECLAIM,
+            start: PhysAddr::new(0x1234_5678_9abc_d000),
+            pages: 0x2_0000_0003,
+            attributes: Attributes::new(0x8000_0000_0000_000f),
+        };
+        assert_eq!(read(48).and_then(|mut map| map.nth(1)), Some(wanted));
+        assert_eq!(read(48).map(|map| map.count()), Some(3));
+        assert_eq!(read(56).map(|map| map.count()), Some(3));
+        assert_eq!(read(85).map(|map| map.count()), Some(1));
+        assert!(read(39).is_none());
+        assert!(read(0).is_none());
+        assert_eq!(Descriptors::NONE.iter().next(), None);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use super::{
 
 /// The union of ranges that come in any order: sorted, no two of them overlapping or adjacent.
 ///
-/// It allocates nothing and has no limit: each step walks the given ranges again. For ranges that
-/// are sorted that is two or three walks for each range that comes out.
+/// It allocates nothing and has no limit. Ranges that come sorted by their start, as most firmware
+/// has them, are walked three times in all. From ranges in another order each step takes the lowest
+/// that is left, so that the work grows with their number times that of the ranges that come out.
 ///
 /// # Examples
 ///
@@ -29,6 +30,7 @@ pub struct Merged<I> {
     ranges: I,
     /// Where the next range starts at the earliest; [`None`] at the end.
     from: Option<PhysAddr>,
+    sorted: bool,
 }
 
 impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
@@ -36,17 +38,31 @@ impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
     #[inline]
     pub fn new(ranges: I) -> Self {
         Self {
+            sorted: ranges.clone().is_sorted_by_key(|range| range.start()),
             ranges,
             from: Some(PhysAddr::MIN),
         }
     }
-}
 
-impl<I: Iterator<Item = PhysRange> + Clone> Iterator for Merged<I> {
-    type Item = PhysRange;
-
+    /// The next range if `ranges` come sorted by their start; what is walked is not needed again.
     #[inline]
-    fn next(&mut self) -> Option<PhysRange> {
+    fn next_of_sorted(&mut self) -> Option<PhysRange> {
+        let mut run = self.ranges.next()?;
+        loop {
+            let mut ahead = self.ranges.clone();
+            match ahead.next() {
+                Some(range) if run.touches(range) => {
+                    run = run.hull(range);
+                    self.ranges = ahead;
+                }
+                _ => return Some(run),
+            }
+        }
+    }
+
+    /// The next range whatever the order.
+    #[inline]
+    fn next_of_unsorted(&mut self) -> Option<PhysRange> {
         let from = self.from?;
         let lowest = self
             .ranges
@@ -75,6 +91,19 @@ impl<I: Iterator<Item = PhysRange> + Clone> Iterator for Merged<I> {
 
         self.from = run.last().next();
         Some(run)
+    }
+}
+
+impl<I: Iterator<Item = PhysRange> + Clone> Iterator for Merged<I> {
+    type Item = PhysRange;
+
+    #[inline]
+    fn next(&mut self) -> Option<PhysRange> {
+        if self.sorted {
+            self.next_of_sorted()
+        } else {
+            self.next_of_unsorted()
+        }
     }
 }
 
@@ -180,6 +209,28 @@ mod tests {
         let mut merged = Merged::new(given.iter().flatten().copied());
         assert_eq!(merged.next(), range(0x10, 0x3f));
         assert_eq!(merged.next(), range(0x50, 0x5f));
+        assert_eq!(merged.next(), None);
+        assert_eq!(merged.next(), None);
+    }
+
+    //  given   |--0--|    |-2-||3|
+    //            |-1-|
+    //
+    // Expect the same of ranges that come sorted by their start: they are walked in another way.
+    #[test]
+    fn ranges_that_come_sorted_are_merged() {
+        let given = [
+            range(0x10, 0x2f),
+            range(0x10, 0x1f),
+            range(0x40, 0x4f),
+            range(0x50, 0x50),
+            range(u64::MAX - 1, u64::MAX),
+            range(u64::MAX, u64::MAX),
+        ];
+        let mut merged = Merged::new(given.iter().flatten().copied());
+        assert_eq!(merged.next(), range(0x10, 0x2f));
+        assert_eq!(merged.next(), range(0x40, 0x50));
+        assert_eq!(merged.next(), range(u64::MAX - 1, u64::MAX));
         assert_eq!(merged.next(), None);
         assert_eq!(merged.next(), None);
     }

@@ -2,11 +2,6 @@
 //
 // arch/arm64/kernel/setup.c: memory is published with the ACPI tables cut out of System RAM.
 
-@@
-@@
- #include <linux/efi.h>
-+#include <linux/efi_acpi_tables.h>
-
 @request@
 symbol iomem_resource, kernel_data, standard_resources, num_standard_resources;
 identifier res;

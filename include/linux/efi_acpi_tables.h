@@ -17,12 +17,19 @@ struct resource;
 /* Whether this boot is going to use ACPI, in arch/arm64/kernel/acpi.c. */
 bool acpi_boot_wanted(void);
 
+/* Has a panic be seen, and restart the machine, before the ACPI tables are read in setup_arch(). */
+void acpi_prepare_panic(void);
+
 /* What bounds memory, in arch/arm64/mm/init.c. */
 u64 arm64_linear_region_size(void);
 phys_addr_t arm64_last_phys_addr(void);
 
-/* Reserves the ACPI Reclaim memory of the EFI memory map. */
+/* Reserves the ACPI Reclaim memory of the EFI memory map, or leaves it to the next two. */
 void efi_reserve_acpi_reclaim(void);
+
+/* Right before and right after paging_init(), for memory that is not reserved yet. */
+void efi_protect_acpi_reclaim(void);
+void efi_reserve_acpi_reclaim_late(void);
 
 /* Whether efi_reserve_acpi_reclaim() reserves ACPI Reclaim memory. */
 static inline bool efi_reserves_acpi_reclaim(void)
@@ -45,6 +52,8 @@ void arm64_enforce_memory_limit(phys_addr_t limit);
 #else /* CONFIG_EFI_ACPI_TABLES */
 
 static inline void efi_reserve_acpi_reclaim(void) { }
+static inline void efi_protect_acpi_reclaim(void) { }
+static inline void efi_reserve_acpi_reclaim_late(void) { }
 
 static inline bool efi_reserves_acpi_reclaim(void)
 {

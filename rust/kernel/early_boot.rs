@@ -4,10 +4,19 @@
 
 use crate::{
     bindings,
+    ffi::c_void,
     phys::PhysAddr,
     prelude::*,
     types::NotThreadSafe, //
 };
+use core::ptr::{
+    addr_of_mut,
+    null,
+    null_mut, //
+};
+
+/// How many lines are printed about things of one kind: firmware can have very many.
+pub const MOST_LINES: usize = 16;
 
 /// Stands for "this is early boot": `setup_arch()` is running, and has come to `efi_init()`.
 ///
@@ -72,15 +81,60 @@ impl EarlyBoot {
         PhysAddr::new(unsafe { bindings::arm64_last_phys_addr() })
     }
 
-    /// Stops the kernel for good: prints `why` as a panic does.
+    /// Stops the kernel for good: prints `why` as a panic does, and restarts the machine if `panic=`
+    /// asks for that.
     ///
-    /// At this time nothing can turn the machine off or restart it, so `panic=` has no effect, and
-    /// the line is seen only where `earlycon=` names a console.
+    /// The line is printed twice. First at once, where `earlycon=` has named a console. Then ACPI is
+    /// asked for a console and for the firmware that restarts the machine, in case that it is used:
+    /// other than at the usual time nothing is allocated, and no memory is written to but the
+    /// kernel's own. Without ACPI the machine stays as it is, until a watchdog restarts it.
     ///
-    /// C function: `panic()`.
+    /// C functions: `acpi_prepare_panic()` in `arch/arm64/kernel/acpi.c`, `panic()`.
     #[inline]
     pub fn stop(&self, why: &CStr) -> ! {
         // SAFETY: The format string takes one argument, a NUL-terminated string, and gets it.
+        unsafe { bindings::_printk(c"\x010%s\n".as_char_ptr(), why.as_char_ptr()) };
+        // SAFETY: An `__init` function of C that `setup_arch()` could call itself: it reads the
+        // tables through the fixmap. That is there, for the device tree was scanned.
+        unsafe { bindings::acpi_prepare_panic() };
+        // SAFETY: The command line is NUL-terminated. It is cut into words in place, and nobody is
+        // going to read it any more. No parameters are given, so the callback gets each word.
+        unsafe {
+            bindings::parse_args(
+                c"panic".as_char_ptr(),
+                addr_of_mut!(bindings::boot_command_line).cast(),
+                null(),
+                0,
+                0,
+                0,
+                null_mut(),
+                Some(take_panic_timeout),
+            )
+        };
+        // SAFETY: As for the first call.
         unsafe { bindings::panic(c"%s\n".as_char_ptr(), why.as_char_ptr()) }
     }
+}
+
+/// Takes `panic=` from a parameter of the command line, from which C reads it much later.
+///
+/// C functions: `parse_args()`, whose callback this is, `kstrtoint()`.
+///
+/// # Safety
+///
+/// `name` is a NUL-terminated string, and so is `value`, or it is NULL.
+#[inline]
+unsafe extern "C" fn take_panic_timeout(
+    name: *mut c_char,
+    value: *mut c_char,
+    _doing: *const c_char,
+    _arg: *mut c_void,
+) -> c_int {
+    // SAFETY: Two NUL-terminated strings: the caller's promise, and a constant.
+    if value.is_null() || !unsafe { bindings::parameq(name, c"panic".as_char_ptr()) } {
+        return 0;
+    }
+    // SAFETY: By the caller's promise `value` is NUL-terminated. `panic_timeout` is a static of C,
+    // which nothing reads before `panic()` does.
+    unsafe { bindings::kstrtoint(value, 0, addr_of_mut!(bindings::panic_timeout)) }
 }

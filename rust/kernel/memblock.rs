@@ -17,6 +17,7 @@ use crate::{
     bindings,
     early_boot::EarlyBoot,
     error::to_result,
+    page::PAGE_SIZE,
     phys::{
         PhysAddr,
         PhysRange, //
@@ -65,6 +66,83 @@ impl<'boot> Memblock<'boot> {
         // SAFETY: As in `region()`.
         let slots = unsafe { addr_of!(bindings::memblock.memory.max).read() };
         slots.saturating_sub(self.regions().count())
+    }
+
+    /// Whether memblock prefers memory that is mirrored (`MEMBLOCK_MIRROR`), for there is some.
+    #[inline]
+    pub fn has_mirror(self) -> bool {
+        // SAFETY: As in `region()`.
+        let memory = unsafe { addr_of!(bindings::memblock.memory).read() };
+        (0..memory.cnt).any(|index| {
+            // SAFETY: `regions` has `cnt` entries, and `index` is below that.
+            let region = unsafe { memory.regions.wrapping_add(index).read() };
+            region.flags & bindings::memblock_flags_MEMBLOCK_MIRROR != 0
+        })
+    }
+
+    /// memblock.reserved: sorted, no two of them overlap.
+    #[inline]
+    pub fn reserved(self) -> impl Iterator<Item = PhysRange> + Clone + 'boot {
+        (0usize..).map_while(move |index| {
+            // SAFETY: As in `region()`.
+            let reserved = unsafe { addr_of!(bindings::memblock.reserved).read() };
+            if index >= reserved.cnt {
+                return None;
+            }
+            // SAFETY: `regions` has `cnt` entries, and `index` is below that.
+            let region = unsafe { reserved.regions.wrapping_add(index).read() };
+            // memblock keeps one empty region if it has no other: that ends the walk.
+            PhysRange::from_start_size(PhysAddr::new(region.base), region.size)
+        })
+    }
+
+    /// How many entries memblock.reserved can still get. See [`Memblock::free_regions()`].
+    #[inline]
+    pub fn free_reservations(self) -> usize {
+        // SAFETY: As in `region()`.
+        let slots = unsafe { addr_of!(bindings::memblock.reserved.max).read() };
+        slots.saturating_sub(self.reserved().count())
+    }
+
+    /// How many bytes memblock may allocate, in one piece, while memblock.reserved gets `more`
+    /// ranges: at most so many, with all of its earlier lists. [`None`] if that cannot be counted.
+    ///
+    /// C function: `memblock_double_array()`.
+    #[inline]
+    pub fn growth_of_reserved(self, more: usize) -> Option<u64> {
+        // SAFETY: As in `region()`.
+        let slots = unsafe { addr_of!(bindings::memblock.reserved.max).read() };
+        // A range that overlaps others is first added in pieces, one more than there are others.
+        let used = self.reserved().count().checked_mul(2)?;
+        let needed = used.checked_add(more)?.checked_add(1)?;
+        let mut grown = slots;
+        let mut bytes = 0u64;
+        while grown < needed {
+            grown = grown.checked_mul(2)?;
+            let list = grown.checked_mul(size_of::<bindings::memblock_region>())?;
+            bytes = bytes.checked_add(list.checked_next_multiple_of(PAGE_SIZE)? as u64)?;
+        }
+        Some(bytes)
+    }
+
+    /// Where the memory ends that memblock allocates from, exclusive.
+    ///
+    /// C function: `memblock_get_current_limit()`.
+    #[inline]
+    pub fn allocation_limit(self) -> PhysAddr {
+        // SAFETY: It reads a number of memblock, which nobody changes now.
+        PhysAddr::new(unsafe { bindings::memblock_get_current_limit() })
+    }
+
+    /// Has memblock allocate from memory below `limit`, exclusive; [`None`]: from all memory.
+    ///
+    /// C function: `memblock_set_current_limit()`.
+    #[inline]
+    pub fn allocate_below(self, limit: Option<PhysAddr>) {
+        // `MEMBLOCK_ALLOC_ANYWHERE`, which is a cast that `bindgen` does not take.
+        let limit = limit.map_or(u64::MAX, PhysAddr::as_u64);
+        // SAFETY: Takes any number. `EarlyBoot` shows that memblock is not in use elsewhere.
+        unsafe { bindings::memblock_set_current_limit(limit) };
     }
 
     /// Reserves `range`: nothing is allocated from it, now or later.

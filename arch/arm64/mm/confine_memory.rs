@@ -11,7 +11,10 @@ pub mod usable_memory;
 
 use cap_memory::below_limit;
 use kernel::{
-    early_boot::EarlyBoot,
+    early_boot::{
+        EarlyBoot,
+        MOST_LINES, //
+    },
     efi::{
         acpi_tables,
         uses_acpi, //
@@ -48,9 +51,6 @@ const NOT_DECODABLE: &CStr = c"linux,usable-memory-range cannot be decoded: \
 /// Why a crash kernel stops.
 const NOTHING_USABLE: &CStr = c"linux,usable-memory-range gives no usable memory; \
     not touching the crashed kernel's memory. Check how the crash kernel was loaded";
-
-/// The most lines about one thing: firmware and the property can have very many ranges.
-const MOST_LINES: usize = 16;
 
 /// `arm64_memblock_init()` rounds the base of the linear map down to `ARM64_MEMSTART_ALIGN`, which
 /// is private to it and at most this for every page size.

@@ -4,19 +4,45 @@
 //!
 //! The ACPI tables are there, and the EFI memory map. Every kernel that is started by kexec, and a
 //! crash kernel above all, needs both as they are: so nothing may be allocated from that memory.
+//!
+//! This file talks to C. Where memblock may allocate from is decided in the file beside it, which
+//! knows nothing of C and is tested on the host.
 
+pub mod free_memory;
+
+use free_memory::{
+    largest_free,
+    next_free, //
+};
 use kernel::{
-    early_boot::EarlyBoot,
+    early_boot::{
+        EarlyBoot,
+        MOST_LINES, //
+    },
     efi::MemoryMap,
     memblock::Memblock,
+    phys::{
+        Difference,
+        PhysRange, //
+    },
     prelude::*, //
 };
 
 const __LOG_PREFIX: &[u8] = b"efi\0";
 
+/// How many entries of memblock.reserved are left to what else is reserved before the list can grow:
+/// the kernel, its initramfs, the device tree and what it lists, and page tables.
+const SPARE_RESERVATIONS: usize = 48;
+
+/// Why the kernel stops.
+const NO_FREE_MEMORY: &CStr = c"more ranges of ACPI Reclaim memory than memblock can reserve, \
+    and not enough memory free of them to start from";
+
 /// Reserves the ACPI Reclaim memory of the EFI memory map, before anything is allocated.
 ///
-/// Each range is whole native pages, and says where it is in one line.
+/// Each range is whole native pages, and says where it is in one line. If memblock has no room for
+/// all of them, and its list cannot grow yet, all are left to
+/// [`efi_reserve_acpi_reclaim_late()`].
 ///
 /// Called before the linear map is there. C prototype: `include/linux/efi_acpi_tables.h`.
 ///
@@ -33,10 +59,89 @@ pub unsafe extern "C" fn efi_reserve_acpi_reclaim() {
     };
 
     let memblock = Memblock::of_boot(&boot);
-    for range in map.acpi_reclaim().reserved() {
+    let ranges = map.acpi_reclaim().reserved();
+    let count = ranges.clone().count();
+    if count.saturating_add(SPARE_RESERVATIONS) <= memblock.free_reservations() {
+        reserve(memblock, ranges);
+    } else {
+        pr_info!("ACPI Reclaim memory: {count} ranges: to be reserved when memblock has room\n");
+    }
+}
+
+/// Has memblock allocate elsewhere, as long as there is ACPI Reclaim memory that is not reserved.
+///
+/// Called before the linear map is there. C prototype: `include/linux/efi_acpi_tables.h`.
+///
+/// # Safety
+///
+/// Called by `setup_arch()`, right before `paging_init()`: all that is reserved for a reason of its
+/// own is reserved by then, and next to nothing was allocated.
+#[export]
+pub unsafe extern "C" fn efi_protect_acpi_reclaim() {
+    // SAFETY: `setup_arch()` has called `efi_init()`.
+    let boot = unsafe { EarlyBoot::new() };
+    let map = MemoryMap::of_boot(&boot).unwrap_or(MemoryMap::empty());
+    let memblock = Memblock::of_boot(&boot);
+    let ranges = map.acpi_reclaim().reserved();
+    if all_reserved(memblock, ranges.clone()) {
+        return;
+    }
+    // memblock would look for mirrored memory first, wherever that is.
+    match largest_free(&memblock, memblock.reserved(), ranges) {
+        Some(free) if !memblock.has_mirror() => memblock.allocate_below(free.last().next()),
+        _ => boot.stop(NO_FREE_MEMORY),
+    }
+}
+
+/// Reserves the ACPI Reclaim memory that [`efi_reserve_acpi_reclaim()`] had to leave.
+///
+/// Called when the linear map is there. C prototype: `include/linux/efi_acpi_tables.h`.
+///
+/// # Safety
+///
+/// Called by `setup_arch()`, right after `paging_init()`, which lets the lists of memblock grow.
+#[export]
+pub unsafe extern "C" fn efi_reserve_acpi_reclaim_late() {
+    // SAFETY: `setup_arch()` has called `efi_init()`.
+    let boot = unsafe { EarlyBoot::new() };
+    let map = MemoryMap::of_boot(&boot).unwrap_or(MemoryMap::empty());
+    let memblock = Memblock::of_boot(&boot);
+    let ranges = map.acpi_reclaim().reserved();
+    if all_reserved(memblock, ranges.clone()) {
+        return;
+    }
+    let limit = memblock.allocation_limit();
+    let free = next_free(&memblock, memblock.reserved(), ranges.clone(), limit);
+    // The list grows into new memory while part of the ranges is not reserved yet.
+    let growth = memblock.growth_of_reserved(ranges.clone().count());
+    if growth.is_none_or(|growth| free.is_none_or(|free| free.size() < growth)) {
+        boot.stop(NO_FREE_MEMORY);
+    }
+    reserve(memblock, ranges);
+    memblock.allocate_below(None);
+}
+
+/// Whether all of `ranges`, which are sorted and without overlaps, are reserved.
+#[inline]
+fn all_reserved(memblock: Memblock<'_>, ranges: impl Iterator<Item = PhysRange>) -> bool {
+    Difference::new(ranges, memblock.reserved())
+        .next()
+        .is_none()
+}
+
+/// Reserves `ranges`, and says which.
+#[inline]
+fn reserve(memblock: Memblock<'_>, ranges: impl Iterator<Item = PhysRange>) {
+    let mut count = 0;
+    for range in ranges {
         match memblock.reserve(range) {
-            Ok(()) => pr_info!("ACPI Reclaim memory {range}: reserved\n"),
+            Ok(()) if count < MOST_LINES => pr_info!("ACPI Reclaim memory {range}: reserved\n"),
+            Ok(()) => (),
             Err(error) => pr_err!("ACPI Reclaim memory {range}: not reserved: {error:?}\n"),
         }
+        count += 1;
+    }
+    if count > MOST_LINES {
+        pr_info!("ACPI Reclaim memory: {count} ranges in all\n");
     }
 }

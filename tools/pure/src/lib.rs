@@ -45,3 +45,8 @@ pub mod arm64 {
     pub mod memory_resources;
     pub mod usable_memory;
 }
+
+/// The pure part of `drivers/firmware/efi/acpi_reclaim.rs`.
+pub mod efi_driver {
+    pub mod free_memory;
+}

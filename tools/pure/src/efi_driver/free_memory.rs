@@ -1,0 +1,1 @@
+../../../../drivers/firmware/efi/free_memory.rs

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where memblock may allocate from while tables are not reserved: against an allocator that takes
+//! the highest free page below its limit, page by page.
+
+use kernel::{
+    efi_driver::free_memory::{largest_free, next_free},
+    memblock::{Memory, Region},
+    phys::{Merged, PhysAddr, PhysRange},
+};
+use proptest::prelude::*;
+
+const PAGES: u64 = 64;
+
+/// Bit by bit: the pages of memory, those that are reserved, and those that are tables.
+#[derive(Clone, Copy, Debug)]
+struct Machine {
+    memory: u64,
+    reserved: u64,
+    tables: u64,
+}
+
+fn pages(set: u64) -> impl Iterator<Item = PhysRange> + Clone {
+    let page = |page| PhysRange::from_start_size(PhysAddr::new(page), 1).expect("one page");
+    Merged::new(
+        (0..PAGES)
+            .filter(move |page| set >> page & 1 == 1)
+            .map(page),
+    )
+}
+
+impl Memory for Machine {
+    fn regions(&self) -> impl Iterator<Item = Region> + Clone {
+        pages(self.memory).map(|range| Region {
+            range,
+            nomap: false,
+        })
+    }
+
+    fn remove(&self, _range: PhysRange) {
+        unreachable!("nothing is removed");
+    }
+}
+
+impl Machine {
+    fn largest_free(&self) -> Option<PhysRange> {
+        largest_free(self, pages(self.reserved), pages(self.tables))
+    }
+
+    fn next_free(&self, limit: u64) -> Option<PhysRange> {
+        next_free(
+            self,
+            pages(self.reserved),
+            pages(self.tables),
+            PhysAddr::new(limit),
+        )
+    }
+
+    /// As memblock does: the highest page below `limit` that is free as far as it knows.
+    fn allocate(&mut self, limit: u64) -> Option<u64> {
+        let free = |page: &u64| self.memory & !self.reserved & 1 << page != 0;
+        let page = (0..limit).rev().find(free)?;
+        self.reserved |= 1 << page;
+        Some(page)
+    }
+}
+
+fn is_table(machine: &Machine, page: u64) -> bool {
+    machine.tables >> page & 1 == 1
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// No table is handed out without a notice, however much is allocated.
+    #[test]
+    fn a_table_that_was_handed_out_is_noticed(
+        memory: u64, reserved: u64, a: u64, b: u64, count in 0..64usize,
+    ) {
+        // Few tables, and not reserved, but for some that the firmware's own data is in.
+        let (tables, reserved) = (a & b, reserved & !(a & b) | a & b & memory & reserved & a >> 3);
+        let mut machine = Machine { memory, reserved, tables };
+        let Some(free) = machine.largest_free() else {
+            prop_assert_eq!(memory & !reserved & !tables, 0);
+            return Ok(());
+        };
+        let limit = free.last().as_u64() + 1;
+        let handed_out: Vec<_> = (0..count).map_while(|_| machine.allocate(limit)).collect();
+        let next = machine.next_free(limit);
+        if handed_out.iter().any(|page| is_table(&machine, *page)) {
+            prop_assert_eq!(next, None);
+        }
+        // What was found is at least as good as what it promised.
+        if count < free.size() as usize {
+            prop_assert!(handed_out.iter().all(|page| !is_table(&machine, *page)));
+            let next = next.expect("some of it is left");
+            prop_assert!(next.size() >= free.size() - count as u64);
+            prop_assert_eq!(next.last().as_u64(), free.last().as_u64() - count as u64);
+        }
+        // What comes next is no table, and free.
+        for page in next.into_iter().flat_map(|next| next.start().as_u64()..=next.last().as_u64()) {
+            prop_assert!(!is_table(&machine, page));
+            prop_assert_eq!(machine.memory & !machine.reserved & 1 << page, 1 << page);
+        }
+    }
+}
+
+//  memory    ################
+//  tables    ..#......#......
+//  reserved  ....##..........
+//
+// Expect the limit to be at the end of the piece behind the last table, and a notice once that is
+// used up and the table is next.
+#[test]
+fn the_end_of_the_free_piece_is_noticed() {
+    let mut machine = Machine {
+        memory: 0xffff,
+        reserved: 0x30,
+        tables: 1 << 2 | 1 << 9,
+    };
+    let free = machine.largest_free().expect("there is free memory");
+    assert_eq!((free.start().as_u64(), free.last().as_u64()), (10, 15));
+    for left in (0..6).rev() {
+        assert!(machine.allocate(16).is_some());
+        assert_eq!(
+            machine.next_free(16).map(|next| next.size()),
+            (left > 0).then_some(left)
+        );
+    }
+    assert_eq!(machine.allocate(16), Some(9), "the table is next");
+    assert_eq!(machine.next_free(16), None);
+}
+
+#[test]
+fn without_free_memory_there_is_nothing_to_find() {
+    let machine = Machine {
+        memory: 0xff,
+        reserved: 0xf0,
+        tables: 0x0f,
+    };
+    assert_eq!(machine.largest_free(), None);
+    assert_eq!(machine.next_free(0), None);
+}

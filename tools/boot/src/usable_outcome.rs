@@ -26,7 +26,8 @@ pub enum Expected {
     GoodMemory(Option<&'static str>),
     /// The kernel takes [`NOTHING`] for memory. How far it comes depends on what it puts there.
     NothingAsMemory,
-    /// The kernel halts before the first process, with a panic that names the property.
+    /// The kernel restarts the machine before the first process, with a panic that names the
+    /// property.
     Stop,
     /// The kernel halts before the first process, with a panic that says this.
     Panic(&'static str),
@@ -74,8 +75,18 @@ fn judge_run(start: &KexecCase<'_>, kexec: &Kexec, expected: Expected) -> Result
             ensure!(covers(dump.mapped(), [NOTHING]), "memblock has no {NOTHING}");
             Ok(format!("takes {NOTHING} for memory; {}", kexec.run.end))
         }
-        Expected::Stop => panicked(kexec, PROPERTY),
-        Expected::Panic(text) => panicked(kexec, text),
+        Expected::Stop => {
+            // QEMU, told not to boot again, ends where the machine would.
+            let restarted = matches!(kexec.run.end,
+                End::Stopped(SECOND_KERNEL_PHASE, status) if status.success());
+            ensure!(restarted, "{}", kexec.run.end);
+            let line = only_panic(kexec, PROPERTY)?;
+            Ok(format!("stops, and restarts the machine: {line}"))
+        }
+        Expected::Panic(text) => {
+            ensure!(kexec.run.end == End::Halted(SECOND_KERNEL_PHASE), "{}", kexec.run.end);
+            Ok(format!("halts: {}", only_panic(kexec, text)?))
+        }
         Expected::TablesLost => match &kexec.second {
             Ok(second) => {
                 let different = different_tables(first, second);
@@ -128,9 +139,8 @@ fn within_good(first: &Facts, second: &Facts) -> Result<()> {
     Ok(())
 }
 
-/// The kernel halted before it started the first process, and its one panic says `text`.
-fn panicked(kexec: &Kexec, text: &str) -> Result<String> {
-    ensure!(kexec.run.end == End::Halted(SECOND_KERNEL_PHASE), "{}", kexec.run.end);
+/// The line of the one panic, which says `text` and came before the first process was started.
+fn only_panic<'a>(kexec: &'a Kexec, text: &str) -> Result<&'a str> {
     let panic = kexec.trouble.first().context("it says nothing")?;
     // The panic ends with a line that says the same.
     let others: Vec<_> = kexec.trouble.iter().filter(|line| !line.contains(PANIC)).collect();
@@ -138,7 +148,7 @@ fn panicked(kexec: &Kexec, text: &str) -> Result<String> {
     ensure!(kexec.trouble.iter().all(|line| line.contains(text)), "'{panic}'");
     let started = kexec.second_log.lines().any(|line| line.contains("Run /init"));
     ensure!(!started, "the first process was started");
-    Ok(format!("halts: {panic}"))
+    Ok(panic)
 }
 
 #[cfg(test)]
@@ -146,7 +156,10 @@ mod tests {
     use super::*;
     use crate::{efi_map, iomem, log::Log, run::Run, usable_memory};
     use build::kernel::Kernel;
-    use std::{collections::BTreeMap, time::Duration};
+    use std::{
+        collections::BTreeMap, os::unix::process::ExitStatusExt, process::ExitStatus,
+        time::Duration,
+    };
 
     const TABLES: Span = Span { start: 0x5c43_0000, end: 0x5c44_0000 };
     const WARNING: &str = "arm64/mm: linux,usable-memory-range: entry 1: ignored";
@@ -260,24 +273,37 @@ mod tests {
 
     #[test]
     fn a_stop_is_a_panic_that_names_the_property() {
-        let halted = End::Halted(SECOND_KERNEL_PHASE);
-        let last = format!("{PANIC_OF_SERIES}\n---[ end {PANIC_OF_SERIES} ]---");
-        assert!(holds(&[], &ended(halted, &last, None), Expected::Stop));
+        let restarted = End::Stopped(SECOND_KERNEL_PHASE, ExitStatus::default());
         let other = "Kernel panic - not syncing: Failed to allocate page table page";
-        assert!(!holds(&[], &ended(halted, other, None), Expected::Stop));
-        assert!(holds(&[], &ended(halted, other, None), Expected::Panic("page table")));
-        assert!(!holds(&[], &ended(halted, "", None), Expected::Stop), "it is silent");
+        assert!(holds(&[], &ended(restarted, PANIC_OF_SERIES, None), Expected::Stop));
+        assert!(!holds(&[], &ended(restarted, other, None), Expected::Stop));
+        assert!(!holds(&[], &ended(restarted, "", None), Expected::Stop), "it is silent");
+    }
+
+    #[test]
+    fn a_panic_of_stock_halts() {
+        let halted = End::Halted(SECOND_KERNEL_PHASE);
+        let said = "Kernel panic - not syncing: Failed to allocate page table page";
+        let last = format!("{said}\n---[ end {said} ]---");
+        assert!(holds(&[], &ended(halted, &last, None), Expected::Panic("page table")));
+        assert!(!holds(&[], &ended(halted, &last, None), Expected::Panic("no timer")));
+        let restarted = End::Stopped(SECOND_KERNEL_PHASE, ExitStatus::default());
+        assert!(!holds(&[], &ended(restarted, said, None), Expected::Panic("page table")));
     }
 
     #[test]
     fn a_stop_is_nothing_else() {
-        let halted = End::Halted(SECOND_KERNEL_PHASE);
+        let phase = SECOND_KERNEL_PHASE;
+        let (success, failure) = (ExitStatus::default(), ExitStatus::from_raw(0x100));
+        let restarted = End::Stopped(phase, success);
         for (end, log) in [
-            (End::WentOn(SECOND_KERNEL_PHASE), PANIC_OF_SERIES.to_owned()),
-            (End::Halted("first kernel"), PANIC_OF_SERIES.to_owned()),
-            (End::TimedOut(SECOND_KERNEL_PHASE, Duration::ZERO), PANIC_OF_SERIES.to_owned()),
-            (halted, format!("Run /init as init process\n{PANIC_OF_SERIES}")),
-            (halted, format!("BUG: something\n{PANIC_OF_SERIES}")),
+            (End::Halted(phase), PANIC_OF_SERIES.to_owned()),
+            (End::WentOn(phase), PANIC_OF_SERIES.to_owned()),
+            (End::Stopped("first kernel", success), PANIC_OF_SERIES.to_owned()),
+            (End::Stopped(phase, failure), PANIC_OF_SERIES.to_owned()),
+            (End::TimedOut(phase, Duration::ZERO), PANIC_OF_SERIES.to_owned()),
+            (restarted, format!("Run /init as init process\n{PANIC_OF_SERIES}")),
+            (restarted, format!("BUG: something\n{PANIC_OF_SERIES}")),
         ] {
             assert!(!holds(&[], &ended(end, &log, None), Expected::Stop), "{end:?}, {log}");
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// arch/arm64/kernel/acpi.c: a panic before the ACPI tables are read finds a console, and restarts the
-// machine.
+// arch/arm64/kernel/acpi.c: a panic before the ACPI tables are read finds a console, and restarts
+// the machine.
 
 @@
 @@

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// arch/arm64/kernel/setup.c: ACPI Reclaim memory for which memblock has no room yet is reserved once
-// it has, and until then nothing is allocated from it.
+// arch/arm64/kernel/setup.c: ACPI Reclaim memory for which memblock has no room yet is reserved
+// once it has, and until then nothing is allocated from it.
 
 @@
 @@

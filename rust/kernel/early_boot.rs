@@ -81,12 +81,12 @@ impl EarlyBoot {
         PhysAddr::new(unsafe { bindings::arm64_last_phys_addr() })
     }
 
-    /// Stops the kernel for good: prints `why` as a panic does, and restarts the machine if `panic=`
-    /// asks for that.
+    /// Stops the kernel for good: prints `why` as a panic does, and restarts the machine if
+    /// `panic=` asks for that.
     ///
-    /// The line is printed twice. First at once, where `earlycon=` has named a console. Then ACPI is
-    /// asked for a console and for the firmware that restarts the machine, in case that it is used:
-    /// other than at the usual time nothing is allocated, and no memory is written to but the
+    /// The line is printed twice. First at once, where `earlycon=` has named a console. Then ACPI
+    /// is asked for a console and for the firmware that restarts the machine, in case that it is
+    /// used: other than at the usual time nothing is allocated, and no memory is written to but the
     /// kernel's own. Without ACPI the machine stays as it is, until a watchdog restarts it.
     ///
     /// C functions: `acpi_prepare_panic()` in `arch/arm64/kernel/acpi.c`, `panic()`.

@@ -30,8 +30,8 @@ use kernel::{
 
 const __LOG_PREFIX: &[u8] = b"efi\0";
 
-/// How many entries of memblock.reserved are left to what else is reserved before the list can grow:
-/// the kernel, its initramfs, the device tree and what it lists, and page tables.
+/// How many entries of memblock.reserved are left to what else is reserved before the list can
+/// grow: the kernel, its initramfs, the device tree and what it lists, and page tables.
 const SPARE_RESERVATIONS: usize = 48;
 
 /// Why the kernel stops.

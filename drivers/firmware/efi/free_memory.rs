@@ -3,8 +3,8 @@
 //! Memory that can be allocated from while memblock has no room to reserve all ACPI Reclaim memory.
 //!
 //! memblock hands out the highest free memory below its limit. A limit at the end of memory that is
-//! free of tables makes it take that first, from its end to its start. As long as there is some left,
-//! no table was handed out.
+//! free of tables makes it take that first, from its end to its start. As long as there is some
+//! left, no table was handed out.
 
 use kernel::{
     memblock::{

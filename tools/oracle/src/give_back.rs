@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! R6: which ACPI ranges a kernel gets back.
+
+use crate::{Boot, Span};
+
+/// What the base of the linear map is rounded down to, at most, for every page size.
+const LINEAR_MAP_ALIGN: u64 = 1 << 30;
+/// Devices with 32 address bits reach memory up to here.
+const DMA_LIMIT: u64 = 1 << 32;
+
+/// Those of the ranges `acpi` that can be given back to a kernel whose own memory reaches over `own`.
+/// `own` is what can be allocated, and memory without a mapping.
+///
+/// Open: which ranges go first where not all can be given back. The rule asks for no more than that
+/// each one left out would do harm. Firmware has its tables low as a rule, so it is the lowest range
+/// first that does no harm, then as much as possible above. And of those, as many as memblock has
+/// room for, from the lowest one.
+pub(crate) fn give_back(boot: &Boot, own: Span, acpi: &[Span], room: usize) -> Vec<Span> {
+    if !boot.acpi {
+        return Vec::new();
+    }
+    let joined = |span: Span, range: &Span| Span {
+        first: span.first.min(range.first),
+        last: span.last.max(range.last),
+    };
+    let allowed = |span: &Span| *span == own || is_harmless(boot, own, *span);
+    let below = acpi.iter().filter(|range| range.last <= own.last);
+    let low = below.map(|range| joined(own, range)).filter(allowed).min_by_key(|span| span.first);
+    let low = low.unwrap_or(own);
+    let both = acpi.iter().map(|range| joined(low, range)).filter(allowed);
+    let reach = both.max_by_key(|span| span.last).unwrap_or(low);
+    let within = acpi.iter().filter(|range| reach.has(range.first) && reach.has(range.last));
+    within.take(room).copied().collect()
+}
+
+/// Whether a kernel loses nothing if its memory reaches over `span` instead of `own`.
+fn is_harmless(boot: &Boot, own: Span, span: Span) -> bool {
+    let base = span.first / LINEAR_MAP_ALIGN * LINEAR_MAP_ALIGN;
+    let in_linear_map = span.last - base < boot.linear_map;
+    // The zones follow from the lowest byte, the bounce buffers from the highest one.
+    let low = |byte: u64| byte < DMA_LIMIT;
+    let crosses_dma_limit = low(span.first) != low(own.first) || low(span.last) != low(own.last);
+    in_linear_map && !crosses_dma_limit && span.last <= boot.last
+}

@@ -99,10 +99,7 @@ fn soft_reserve_enabled() -> bool {
 #[inline]
 pub fn acpi_tables(boot: &EarlyBoot) -> impl Iterator<Item = PhysRange> + Clone + '_ {
     let map = MemoryMap::of_boot(boot).unwrap_or(MemoryMap::empty());
-    let last = boot.last_mappable();
-    map.acpi_reclaim()
-        .tables()
-        .filter(move |table| table.last() <= last)
+    map.acpi_reclaim().tables(boot.last_mappable())
 }
 
 /// Whether this boot uses ACPI, as far as can be told before the tables are read.

@@ -104,7 +104,7 @@ impl PageSize {
 
     /// The bits of an address that lie within a page.
     #[inline]
-    const fn offset_mask(self) -> u64 {
+    pub(crate) const fn offset_mask(self) -> u64 {
         // By the type invariant the size is a power of two and hence not zero.
         self.0.wrapping_sub(1)
     }

@@ -115,19 +115,27 @@ impl Descriptor {
         }
     }
 
-    /// The memory in bytes; [`None`] if the descriptor is empty or wraps.
+    /// The memory in whole native pages; [`None`] if there is none.
+    ///
+    /// To the byte what efi_init() takes for memory, also where the descriptor is empty or wraps:
+    /// that computes with 64 bits, and memblock ends with the address space what still wraps.
+    /// Memory that was made of a descriptor in one way must not be reserved in another.
+    ///
+    /// C function: `memrange_efi_to_native()`.
     #[inline]
-    pub fn range(&self) -> Option<PhysRange> {
-        let size = self.pages.checked_mul(1 << EFI_PAGE_SHIFT)?;
-        PhysRange::from_start_size(self.start, size)
-    }
-
-    /// The same; what wraps ends with the address space.
-    #[inline]
-    fn range_or_rest(&self) -> Option<PhysRange> {
-        match self.pages {
+    pub fn native_pages(&self, page: PageSize) -> Option<PhysRange> {
+        let mask = page.offset_mask();
+        let start = PhysAddr::new(self.start.as_u64() & !mask);
+        let end = self
+            .start
+            .as_u64()
+            .wrapping_add(self.pages << EFI_PAGE_SHIFT);
+        let end = end.wrapping_add(mask) & !mask;
+        match end.wrapping_sub(start.as_u64()) {
             0 => None,
-            _ => self.range().or(PhysRange::new(self.start, PhysAddr::MAX)),
+            size => {
+                PhysRange::from_start_size(start, size).or(PhysRange::new(start, PhysAddr::MAX))
+            }
         }
     }
 }
@@ -175,8 +183,8 @@ impl<'a> Descriptors<'a> {
 
 /// The ACPI Reclaim memory of an EFI memory map, in whole native pages.
 ///
-/// Descriptors that are empty are none. Memory that is set aside for a specific purpose is left
-/// alone if `soft_reserve` says that the kernel does so (`EFI_SOFT_RESERVE`), as efi_init() does.
+/// Memory that is set aside for a specific purpose is left alone if `soft_reserve` says that the
+/// kernel does so (`EFI_SOFT_RESERVE`), as efi_init() does.
 #[derive(Clone)]
 pub struct AcpiReclaim<I> {
     descriptors: I,
@@ -197,26 +205,25 @@ impl<I: Iterator<Item = Descriptor> + Clone> AcpiReclaim<I> {
 
     /// What the kernel reserves: all of it that is memory, merged and sorted.
     ///
-    /// The part that cannot be mapped write-back is never mapped (NOMAP). What wraps counts up to
-    /// the end of the address space, for that is what efi_init() takes for memory then.
+    /// The part that cannot be mapped write-back is never mapped (NOMAP).
     #[inline]
     pub fn reserved(self) -> Merged<impl Iterator<Item = PhysRange> + Clone> {
-        Merged::new(self.pages(Attributes::is_memory, Descriptor::range_or_rest))
+        Merged::new(self.pages(Attributes::is_memory))
     }
 
-    /// The ACPI tables: what the kernel can map in the linear map. In the firmware's order, not
-    /// merged.
+    /// The ACPI tables: what the kernel can map in the linear map, up to `last`, the last address
+    /// that a page table can hold. In the firmware's order, not merged.
     #[inline]
-    pub fn tables(self) -> impl Iterator<Item = PhysRange> + Clone {
-        let write_back = |attributes: Attributes| attributes.has(Attributes::WRITE_BACK);
-        self.pages(write_back, Descriptor::range)
+    pub fn tables(self, last: PhysAddr) -> impl Iterator<Item = PhysRange> + Clone {
+        let mappable = PhysRange::new(PhysAddr::MIN, last);
+        self.pages(|attributes| attributes.has(Attributes::WRITE_BACK))
+            .filter_map(move |range| range.intersection(mappable?))
     }
 
     #[inline]
     fn pages(
         self,
         wanted: impl Fn(Attributes) -> bool + Clone,
-        range: impl Fn(&Descriptor) -> Option<PhysRange> + Clone,
     ) -> impl Iterator<Item = PhysRange> + Clone {
         let Self {
             descriptors,
@@ -229,7 +236,7 @@ impl<I: Iterator<Item = Descriptor> + Clone> AcpiReclaim<I> {
                     && wanted(descriptor.attributes)
                     && !(soft_reserve && descriptor.attributes.has(Attributes::SPECIFIC_PURPOSE))
             })
-            .filter_map(move |descriptor| Some(range(&descriptor)?.to_whole_pages(page)))
+            .filter_map(move |descriptor| descriptor.native_pages(page))
     }
 }
 
@@ -260,7 +267,7 @@ mod tests {
     ) -> Option<[Option<PhysRange>; 3]> {
         let page = PageSize::new_checked(page)?;
         let found = AcpiReclaim::new(descriptors.iter().copied(), page, soft_reserve);
-        let mut tables = Merged::new(found.tables());
+        let mut tables = Merged::new(found.tables(PhysAddr::MAX));
         Some([tables.next(), tables.next(), tables.next()])
     }
 
@@ -297,16 +304,28 @@ mod tests {
         assert_eq!(Descriptors::NONE.iter().next(), None);
     }
 
+    // Expect the numbers that memrange_efi_to_native() comes to, and memblock_add() behind it.
     #[test]
-    fn a_descriptor_that_is_empty_or_wraps_has_no_range() {
-        assert_eq!(reclaim(0x1000, 0, WB).range(), None);
-        assert_eq!(reclaim(0x1000, u64::MAX, WB).range(), None);
-        assert_eq!(reclaim(0x2000, u64::MAX >> 12, WB).range(), None);
-        assert_eq!(reclaim(0, 1 << 52, WB).range(), None);
+    fn a_descriptor_that_is_empty_or_wraps_is_what_c_makes_of_it() {
+        let pages = |start, pages, page| {
+            PageSize::new_checked(page)
+                .and_then(|page| reclaim(start, pages, WB).native_pages(page))
+        };
+        let top = 0xffff_ffff_ffff_f000;
+        assert_eq!(pages(0x1000, 0, 0x1000), None);
+        // No pages, but not at the start of one: all of that one.
+        assert_eq!(pages(0x1000, 0, 0x1_0000), range(0, 0xffff));
+        assert_eq!(pages(0x1001, 0, 0x1000), range(0x1000, 0x1fff));
+        // The size wraps.
+        assert_eq!(pages(0, 1 << 52, 0x1000), None);
+        assert_eq!(pages(0x5000, (1 << 52) + 2, 0x1000), range(0x5000, 0x6fff));
+        // The end wraps.
         assert_eq!(
-            reclaim(0xffff_ffff_ffff_f000, 1, WB).range(),
-            range(0xffff_ffff_ffff_f000, u64::MAX)
+            pages(0x2000, u64::MAX >> 12, 0x1000),
+            range(0x2000, u64::MAX)
         );
+        assert_eq!(pages(top, 1, 0x1000), range(top, u64::MAX));
+        assert_eq!(pages(0, u64::MAX >> 12, 0x1_0000), None);
     }
 
     // Expect to find ranges in any order, next to each other or not, and nothing else.
@@ -362,16 +381,23 @@ mod tests {
         assert_eq!(page.map(|page| reserved(page).count()), Some(3));
     }
 
-    // Expect what wraps to be reserved up to the end, and to be no ACPI table.
+    // Expect a range that goes on where nothing can be mapped to be reserved there, too, and to be
+    // ACPI tables up to there.
     #[test]
-    fn a_descriptor_that_wraps_is_only_reserved() {
-        let map = [reclaim(0x1000, u64::MAX, WB), reclaim(0x3000, 0, WB)];
-        assert_eq!(find(&map, 0x1000, false), Some([None, None, None]));
+    fn tables_end_where_nothing_can_be_mapped() {
+        let map = [reclaim(0x3000, u64::MAX >> 12, WB), reclaim(1 << 48, 1, WB)];
         let page = PageSize::new_checked(0x1000);
-        let reserved = |page| AcpiReclaim::new(map.iter().copied(), page, false).reserved();
+        let found = page.map(|page| AcpiReclaim::new(map.iter().copied(), page, false));
+        let last = PhysAddr::new((1 << 48) - 1);
+        let mut tables = found.clone().map(|found| found.tables(last));
         assert_eq!(
-            page.and_then(|page| reserved(page).next()),
-            range(0x1000, u64::MAX)
+            tables.as_mut().and_then(|tables| tables.next()),
+            range(0x3000, (1 << 48) - 1)
+        );
+        assert_eq!(tables.as_mut().and_then(|tables| tables.next()), None);
+        assert_eq!(
+            found.and_then(|found| found.reserved().next()),
+            range(0x3000, u64::MAX)
         );
     }
 

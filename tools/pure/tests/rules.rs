@@ -45,7 +45,7 @@ proptest! {
     #[test]
     fn r2_system_ram_and_acpi_tables_are_what_stock_shows_as_system_ram(machine in machines()) {
         let memblock = machine.memblock();
-        let tables = Merged::new(machine.reclaim().tables());
+        let tables = Merged::new(machine.reclaim().tables(PhysAddr::MAX));
         let pieces: Vec<_> = memory_resources(&memblock, tables, machine.page_size()).collect();
         let shown = |kind| {
             set_of(pieces.iter().filter(|piece| piece.0 == kind).map(|piece| piece.1))
@@ -84,7 +84,7 @@ proptest! {
         let (acpi, ram) = (machine.acpi(), machine.ram());
         let per_page = (PAGE / CELL) as usize;
 
-        let plan = Plan::new(&memblock, ranges, machine.reclaim().tables(), no_limits());
+        let plan = Plan::new(&memblock, ranges, machine.reclaim().tables(PhysAddr::MAX), no_limits());
         let given = (0..before.len()).any(|cell| {
             usable_cells[cell] && ram[cell / per_page]
         });
@@ -110,7 +110,7 @@ proptest! {
     #[test]
     fn r1_r3_a_memory_limit_keeps_the_tables(machine in machines(), limit in 1..PAGES as u64) {
         let memblock = machine.memblock();
-        let tables = machine.reclaim().tables();
+        let tables = machine.reclaim().tables(PhysAddr::MAX);
         let all = without(&either(&machine.ram(), &machine.nomap()), &machine.set(&[Meaning::Acpi]));
         let mut left = limit;
         let below: Set = std::array::from_fn(|page| {
@@ -144,7 +144,7 @@ proptest! {
             attributes: Attributes::new(attributes),
         });
         let page = PageSize::new_checked(1 << shift).unwrap();
-        let found: Vec<_> = Merged::new(AcpiReclaim::new(descriptors, page, true).tables()).collect();
+        let found: Vec<_> = Merged::new(AcpiReclaim::new(descriptors, page, true).tables(PhysAddr::MAX)).collect();
         for pair in found.windows(2) {
             prop_assert!(!pair[0].touches(pair[1]) && pair[0].last() < pair[1].start());
         }
@@ -200,7 +200,7 @@ fn r5_each_useless_entry_is_named() {
     ];
     for ((addr, size), wanted) in cases {
         let entry = property_of(&[(addr, size)])[0];
-        let got = usable(&memblock, machine.reclaim().tables(), entry);
+        let got = usable(&memblock, machine.reclaim().tables(PhysAddr::MAX), entry);
         assert_eq!(got.map(|_| ()), wanted, "address {addr:#x}, size {size:#x}");
     }
     let wide = RegEntry {
@@ -223,7 +223,13 @@ fn r5_without_usable_memory_nothing_is_changed() {
         let before = memblock.mapped_cells();
         let property = property_of(property);
         let ranges = property.iter().filter_map(|entry| range_of(*entry).ok());
-        assert!(Plan::new(&memblock, ranges, machine.reclaim().tables(), no_limits()).is_none());
+        assert!(Plan::new(
+            &memblock,
+            ranges,
+            machine.reclaim().tables(PhysAddr::MAX),
+            no_limits()
+        )
+        .is_none());
         assert_eq!(memblock.mapped_cells(), before);
     }
 }
@@ -405,7 +411,7 @@ fn r6_without_tables_memory_is_published_as_stock_publishes_it() {
         native: 1,
     };
     let memblock = machine.memblock();
-    let tables = Merged::new(machine.reclaim().tables());
+    let tables = Merged::new(machine.reclaim().tables(PhysAddr::MAX));
     assert_eq!(tables.clone().next(), None);
     let shown: Vec<_> = memory_resources(&memblock, tables, machine.page_size()).collect();
     assert_eq!(
@@ -426,7 +432,7 @@ fn r7_thousands_of_ranges_are_found_one_by_one() {
         attributes: Attributes::WRITE_BACK,
     });
     let page = PageSize::new_checked(PAGE).unwrap();
-    let found = Merged::new(AcpiReclaim::new(map, page, false).tables());
+    let found = Merged::new(AcpiReclaim::new(map, page, false).tables(PhysAddr::MAX));
     assert_eq!(found.count(), 4000);
 }
 
@@ -479,7 +485,7 @@ fn r7_a_crash_kernel_with_thousands_of_descriptors_is_confined_in_time_and_room(
         }
     });
     let page = PageSize::new_checked(PAGE).unwrap();
-    let tables = AcpiReclaim::new(map, page, false).tables();
+    let tables = AcpiReclaim::new(map, page, false).tables(PhysAddr::MAX);
     let usable = (0..entries).map(|index| range(BASE + (index * 10 + 1) * PAGE, 2 * PAGE));
     let memory = Slots {
         regions: RefCell::new(vec![(BASE, descriptors * PAGE)]),

@@ -124,7 +124,12 @@ impl Machine {
             let native = page / self.native * self.native;
             (native..native + self.native).any(|page| {
                 self.map.iter().any(|entry| {
-                    meanings.contains(&entry.meaning) && (entry.first..entry.end).contains(&page)
+                    // What is empty and starts within a native page is that page: PFN_UP().
+                    let end = match entry.first % self.native {
+                        0 => entry.end,
+                        _ => entry.end.max(entry.first + 1),
+                    };
+                    meanings.contains(&entry.meaning) && (entry.first..end).contains(&page)
                 })
             })
         })

@@ -45,6 +45,17 @@ pub fn remove_within(memory: &impl Memory, range: PhysRange) {
     }
 }
 
+/// Removes all memory above `last`, mapped or not.
+///
+/// Firmware may claim memory where no page table can hold its address. arm64_memblock_init() removes
+/// it: until then a crash kernel could take it for memory to start from.
+#[inline]
+pub fn remove_above(memory: &impl Memory, last: PhysAddr) {
+    if let Some(above) = PhysRange::ALL.above(last) {
+        memory.remove(above);
+    }
+}
+
 /// The lowest mapped memory within `range`, in one piece.
 #[inline]
 fn first_mapped(memory: &impl Memory, range: PhysRange) -> Option<PhysRange> {

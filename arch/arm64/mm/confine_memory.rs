@@ -9,7 +9,10 @@
 pub mod cap_memory;
 pub mod usable_memory;
 
-use cap_memory::below_limit;
+use cap_memory::{
+    below_limit,
+    remove_above, //
+};
 use kernel::{
     early_boot::{
         EarlyBoot,
@@ -68,7 +71,6 @@ fn limits(boot: &EarlyBoot, memblock: Memblock<'_>, used: usize) -> Limits {
     Limits {
         linear_map: boot.linear_map_size(),
         linear_map_align: LINEAR_MAP_ALIGN,
-        last: boot.last_mappable(),
         regions: if uses_acpi(boot) {
             room(memblock).saturating_sub(used)
         } else {
@@ -123,6 +125,7 @@ fn confine(boot: &EarlyBoot, property: &[u8]) {
     let Some(cells) = root_cells(boot) else {
         boot.stop(NOT_DECODABLE);
     };
+    remove_above(&memblock, boot.last_mappable());
     let reg = Reg::new(property, cells);
     // Each range may need a region of its own. The first one will do with those that there are.
     let room = room(memblock).max(1);

@@ -106,8 +106,6 @@ pub struct Limits {
     pub linear_map: u64,
     /// What the linear map's base is rounded down to, or a multiple of that.
     pub linear_map_align: PageSize,
-    /// The last address that the kernel can map.
-    pub last: PhysAddr,
     /// How many tables memblock has room for.
     pub regions: usize,
 }
@@ -144,10 +142,7 @@ where
             .clone()
             .filter_map(|range| own_memory(memory, tables.clone(), range).reduce(PhysRange::hull))
             .reduce(PhysRange::hull)?;
-        // What cannot be mapped is removed later, and spans nothing.
-        let nomap = memory
-            .regions()
-            .filter(|region| region.nomap && region.range.last() <= limits.last);
+        let nomap = memory.regions().filter(|region| region.nomap);
         let own = nomap.fold(own, |span, region| span.hull(region.range));
         Some(Self {
             window: window(own, Merged::new(tables.clone()), limits),
@@ -232,5 +227,5 @@ fn harmless(own: PhysRange, span: PhysRange, limits: Limits) -> bool {
     // The limit of ZONE_DMA follows from the first address, the size of swiotlb from the last one.
     let same_zones = (own.start() <= DMA32_LAST) == (span.start() <= DMA32_LAST)
         && (own.last() <= DMA32_LAST) == (span.last() <= DMA32_LAST);
-    fits && same_zones && span.last() <= limits.last
+    fits && same_zones
 }

@@ -8,7 +8,7 @@ mod model;
 
 use kernel::{
     arm64::{
-        cap_memory::below_limit,
+        cap_memory::{below_limit, remove_above},
         memory_resources::{memory_resources, Kind},
         usable_memory::{range_of, usable, Fault, Limits, Plan},
     },
@@ -26,7 +26,6 @@ fn no_limits() -> Limits {
     Limits {
         linear_map: 1 << 47,
         linear_map_align: PageSize::new_checked(1 << 30).unwrap(),
-        last: PhysAddr::new((1 << 48) - 1),
         regions: usize::MAX,
     }
 }
@@ -510,28 +509,20 @@ fn r7_a_crash_kernel_with_thousands_of_descriptors_is_confined_in_time_and_room(
     );
 }
 
+/// Firmware claims memory above the last address, and a loader lists it: it is none, mapped or not.
 #[test]
-fn r6_what_cannot_be_mapped_spans_nothing() {
-    // Memory without mapping that firmware claims to have above the last address: the table below
-    // that would lie within the kernel's own span.
-    let beyond = Some((1 << 50, MIB));
-    let own = (600 * GIB, GIB);
-    assert!(given_back(own, beyond, &[900 * GIB], linear_map(39)).is_empty());
-    assert_eq!(
-        given_back(own, beyond, &[800 * GIB], linear_map(39)),
-        [800 * GIB]
-    );
-}
-
-#[test]
-fn r6_a_table_that_cannot_be_mapped_is_left_out() {
-    let limits = Limits {
-        linear_map: 1 << 51,
-        ..no_limits()
+fn r5_memory_that_cannot_be_mapped_is_no_memory() {
+    let memory = Slots {
+        regions: RefCell::new(vec![(GIB, GIB / 2), (1 << 50, GIB)]),
+        most: Cell::new(0),
     };
-    let own = (600 * GIB, GIB);
-    let tables = [(1 << 48) - 2 * MIB, 1 << 48];
-    assert_eq!(given_back(own, None, &tables, limits), tables[..1]);
+    remove_above(&memory, PhysAddr::new((1 << 48) - 1));
+    assert_eq!(*memory.regions.borrow(), [(GIB, GIB / 2)]);
+    let usable = Some(range(1 << 50, GIB)).into_iter();
+    assert!(Plan::new(&memory, usable, None.into_iter(), no_limits()).is_none());
+    // Nothing is above all that there is.
+    remove_above(&memory, PhysAddr::MAX);
+    assert_eq!(*memory.regions.borrow(), [(GIB, GIB / 2)]);
 }
 
 /// The route of 2017: a loader lists a table as usable. It is a table all the same.

@@ -20,7 +20,7 @@ mod shown;
 pub use efi::{Before, Descriptor, attribute, before, kind};
 pub use outcome::{Memory, Outcome, outcome};
 pub use pieces::{Set, Span};
-pub use property::{Cells, Fault, given, number};
+pub use property::{Cells, Fault, given, judged, number};
 pub use shown::{Shown, shown};
 
 /// Everything that the memory of a boot follows from.

@@ -29,7 +29,8 @@ pub struct Memory {
     pub nomap: Set,
     /// ACPI, whether or not it is in memory: each span is one range of the rules.
     pub acpi: Set,
-    /// The ranges of `acpi` that were given back; in a boot without a property or `mem=`, all.
+    /// The ranges of `acpi` that were given back; in a boot without a property or `mem=` all, and with
+    /// a `mem=` that does as stock none.
     pub kept: Vec<Span>,
     /// What is in memblock.reserved: at least this.
     pub reserved: Set,
@@ -108,7 +109,7 @@ fn apply_limit(boot: &Boot, memory: &mut Memory, limit: u64) {
         // Open: a limit that leaves nothing to allocate, or no tables. As stock does it.
         let last = byte_at(&all, limit).unwrap_or(u64::MAX);
         memory.mapped = memory.mapped.up_to(last);
-        memory.kept.retain(|range| range.last <= last);
+        memory.kept.clear();
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! What `linux,usable-memory-range` gives.
 
-use crate::{Boot, Span};
+use crate::{Boot, Set, Span, before};
 
 /// How many cells of 32 bits the two numbers of an entry have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,12 @@ pub enum Fault {
     Empty,
     /// A number of it, or its last byte, needs more than 64 bits.
     BeyondAddressSpace,
+    /// There is no mapped memory in it.
+    NoMemory,
+    /// There is mapped memory in it, and all of it is ACPI.
+    OnlyTables,
+    /// There is no room for it.
+    TooMany,
 }
 
 /// What the whole entries of the property give, in their order; [`None`] if `cells` are no cells of
@@ -63,10 +69,35 @@ fn range(address: Option<u64>, size: Option<u64>) -> Result<Span, Fault> {
     }
 }
 
-/// The ranges that the property of `boot` gives; [`None`] if it cannot be decoded.
-///
-/// Open: how many. As many as memblock has room for, and one in any case.
+/// Open: how many entries count. As many as memblock has room for, and one in any case.
+fn counted(boot: &Boot) -> usize {
+    boot.room.max(1)
+}
+
+/// The ranges that the property of `boot` gives, with or without memory in them; [`None`] if it
+/// cannot be decoded.
 pub(crate) fn ranges(boot: &Boot, property: &[u8]) -> Option<Vec<Span>> {
     let entries = given(property, boot.cells)?;
-    Some(entries.into_iter().take(boot.room.max(1)).filter_map(Result::ok).collect())
+    Some(entries.into_iter().take(counted(boot)).filter_map(Result::ok).collect())
+}
+
+/// What each whole entry of the property of `boot` is good for: there is memory in the range to
+/// allocate from, or there is a reason to ignore it. [`None`] if it cannot be decoded.
+pub fn judged(boot: &Boot, property: &[u8]) -> Option<Vec<Result<Span, Fault>>> {
+    let mapped = before(boot).mapped.up_to(boot.last);
+    let tables = before(boot).acpi;
+    let judge = |(index, entry): (usize, Result<Span, Fault>)| {
+        if index >= counted(boot) {
+            return Err(Fault::TooMany);
+        }
+        let memory = mapped.and(&Set::of(&[entry?]));
+        if memory.is_empty() {
+            Err(Fault::NoMemory)
+        } else if memory.without(&tables).is_empty() {
+            Err(Fault::OnlyTables)
+        } else {
+            entry
+        }
+    };
+    Some(given(property, boot.cells)?.into_iter().enumerate().map(judge).collect())
 }

@@ -20,15 +20,11 @@ pub(crate) fn give_back(boot: &Boot, own: Span, acpi: &[Span], room: usize) -> V
     if !boot.acpi {
         return Vec::new();
     }
-    let joined = |span: Span, range: &Span| Span {
-        first: span.first.min(range.first),
-        last: span.last.max(range.last),
-    };
     let allowed = |span: &Span| *span == own || is_harmless(boot, own, *span);
     let below = acpi.iter().filter(|range| range.last <= own.last);
-    let low = below.map(|range| joined(own, range)).filter(allowed).min_by_key(|span| span.first);
+    let low = below.map(|range| own.with(*range)).filter(allowed).min_by_key(|span| span.first);
     let low = low.unwrap_or(own);
-    let both = acpi.iter().map(|range| joined(low, range)).filter(allowed);
+    let both = acpi.iter().map(|range| low.with(*range)).filter(allowed);
     let reach = both.max_by_key(|span| span.last).unwrap_or(low);
     let within = acpi.iter().filter(|range| reach.has(range.first) && reach.has(range.last));
     within.take(room).copied().collect()

@@ -18,7 +18,7 @@ mod property;
 mod shown;
 
 pub use efi::{Before, Descriptor, attribute, before, kind};
-pub use outcome::{Memory, Outcome, outcome};
+pub use outcome::{Memory, Outcome, outcome, outcome_from};
 pub use pieces::{Set, Span};
 pub use property::{Cells, Fault, given, judged, number};
 pub use shown::{Shown, shown};

@@ -42,7 +42,12 @@ pub struct Memory {
 
 /// What `boot` must come to.
 pub fn outcome(boot: &Boot) -> Outcome {
-    let Before { mapped, nomap, acpi, reclaim } = before(boot);
+    outcome_from(boot, &before(boot))
+}
+
+/// The same where it is known what efi_init() has made of the map.
+pub fn outcome_from(boot: &Boot, before: &Before) -> Outcome {
+    let Before { mapped, nomap, acpi, reclaim } = before;
     let acpi = acpi.up_to(boot.last);
     let mut memory = Memory {
         mapped: mapped.up_to(boot.last),
@@ -81,10 +86,12 @@ fn confine(boot: &Boot, memory: &mut Memory, room: usize) -> bool {
         [&memory.mapped, &memory.usable, &memory.reserved],
         |[mapped, usable, reserved]| mapped && usable && !reserved,
     );
-    if own.is_empty() {
+    let Some(mut reach) = own.reach() else {
         return false;
+    };
+    if let Some(nomap) = memory.nomap.reach() {
+        reach = reach.with(nomap);
     }
-    let reach = own.or(&memory.nomap).reach().expect("it is not empty");
     memory.kept = give_back(boot, reach, memory.acpi.spans(), room);
     let kept = Set::of(&memory.kept).and(&memory.mapped);
     memory.mapped = own.or(&kept);

@@ -22,6 +22,11 @@ impl Span {
         self.first <= byte && byte <= self.last
     }
 
+    /// The bytes of both, and those between them.
+    pub fn with(self, other: Self) -> Self {
+        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+
     /// How many bytes these are.
     pub fn bytes(self) -> u128 {
         u128::from(self.last) - u128::from(self.first) + 1
@@ -74,8 +79,8 @@ impl Set {
     /// The bytes of any of `sets` for which `wanted` holds. It may ask for nothing but which of
     /// `sets` a byte is in.
     pub fn select<const N: usize>(sets: [&Set; N], wanted: impl Fn([bool; N]) -> bool) -> Self {
-        let spans: Vec<_> = sets.iter().flat_map(|set| &set.0).copied().collect();
-        cut(&spans, |byte| wanted(sets.map(|set| set.has(byte))))
+        let spans = sets.iter().flat_map(|set| &set.0);
+        cut(spans, |byte| wanted(sets.map(|set| set.has(byte))))
     }
 
     /// What is in this set and in `other`.
@@ -95,7 +100,8 @@ impl Set {
 
     /// What is not above `last`.
     pub fn up_to(&self, last: u64) -> Self {
-        self.and(&Self(vec![Span { first: 0, last }]))
+        let below = self.0.iter().filter(|span| span.first <= last);
+        Self(below.map(|span| Span { first: span.first, last: span.last.min(last) }).collect())
     }
 
     /// The whole pages that are in the set from end to end.
@@ -112,10 +118,13 @@ impl Set {
 
 /// Cuts the address space at every bound of `spans`, and joins the pieces that are `wanted`; a piece
 /// is asked for by its first byte, which stands for all of its bytes, for no bound is within it.
-fn cut(spans: &[Span], wanted: impl Fn(u64) -> bool) -> Set {
-    let mut bounds: Vec<u64> = vec![0];
-    bounds.extend(spans.iter().map(|span| span.first));
-    bounds.extend(spans.iter().filter_map(|span| span.last.checked_add(1)));
+fn cut<'a>(spans: impl IntoIterator<Item = &'a Span>, wanted: impl Fn(u64) -> bool) -> Set {
+    let mut bounds: Vec<u64> = Vec::with_capacity(32);
+    bounds.push(0);
+    for span in spans {
+        bounds.push(span.first);
+        bounds.extend(span.last.checked_add(1));
+    }
     bounds.sort_unstable();
     bounds.dedup();
 

@@ -23,11 +23,10 @@ impl Memblock {
         Self(RefCell::new(regions))
     }
 
-    /// The bytes of the list with such a state.
-    pub fn set(&self, nomap: bool) -> Set {
-        let regions = self.0.borrow();
-        let found = regions.iter().filter(|region| region.nomap == nomap);
-        Set::of(&found.map(|region| span_of(region.range)).collect::<Vec<_>>())
+    /// The regions that are mapped, or that are not.
+    pub fn spans(&self, nomap: bool) -> impl Iterator<Item = Span> {
+        let found = self.regions().filter(move |region| region.nomap == nomap);
+        found.map(|region| span_of(region.range))
     }
 
     /// `memblock_mem_limit_remove_map()` of mm/memblock.c; whether there is more than `limit`.
@@ -60,18 +59,20 @@ impl Memory for Memblock {
     }
 
     fn remove(&self, range: PhysRange) {
-        let pieces = |region: Region| {
-            let below = region.range.below(range.start());
-            let above = region.range.above(range.last());
-            let pieces = if region.range.overlaps(range) {
-                [below, above]
-            } else {
-                [Some(region.range), None]
-            };
-            pieces.into_iter().flatten().map(move |range| Region { range, nomap: region.nomap })
-        };
         let mut regions = self.0.borrow_mut();
-        *regions = regions.drain(..).flat_map(pieces).collect();
+        let mut index = 0;
+        while let Some(region) = regions.get(index).copied() {
+            if region.range.overlaps(range) {
+                let left = [region.range.below(range.start()), region.range.above(range.last())];
+                let left = left.into_iter().flatten();
+                let left = left.map(|range| Region { range, nomap: region.nomap });
+                let before = regions.len();
+                regions.splice(index..=index, left);
+                index += regions.len() + 1 - before;
+            } else {
+                index += 1;
+            }
+        }
     }
 }
 

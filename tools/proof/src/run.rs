@@ -13,162 +13,152 @@ use kernel::{
     fdt::{Cells, Reg},
     phys::{Merged, PageSize, PhysAddr, PhysRange},
 };
-use oracle::{Before, Boot, Fault, Memory, Outcome, Set, Shown, Span};
-
-/// What came of a boot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Came {
-    /// What was said about each entry of the property; [`None`] without one that can be decoded.
-    pub judged: Option<Vec<Result<Span, Fault>>>,
-    /// Whether the boot goes on, and with what memory.
-    pub outcome: Outcome,
-    /// What `/proc/iomem` shows then; [`None`] if the boot stops.
-    pub shown: Option<Shown>,
-}
+use oracle::{Before, Boot, Fault, Span};
 
 /// A boot under way.
-struct Machine<'a> {
+pub struct Machine<'a> {
     boot: &'a Boot,
     map: &'a [Descriptor],
-    memory: Memblock,
+    /// memblock.memory.
+    pub memory: Memblock,
+    /// The tables that were given back.
+    pub kept: Vec<Span>,
     page: PageSize,
     last: PhysAddr,
 }
 
-/// Boots with `map`, the EFI memory map of `boot` as the kernel has it. `stock` is what efi_init()
-/// has made of it.
-pub fn run(boot: &Boot, stock: &Before, map: &[Descriptor]) -> Came {
-    let machine = Machine {
-        boot,
-        map,
-        memory: Memblock::new(&stock.mapped, &stock.nomap),
-        page: PageSize::new_checked(boot.page).expect("a power of two"),
-        last: PhysAddr::new(boot.last),
-    };
-    let mut kept = Merged::new(machine.tables()).map(span_of).collect();
-    let mut given = Set::of(&[Span::ALL]);
-    let mut judged = None;
-
-    if let Some(property) = &boot.property {
-        let cells = Cells::new_checked(boot.cells.address, boot.cells.size);
-        let reg = cells.map(|cells| Reg::new(property, cells));
-        let confined = reg.and_then(|reg| {
-            remove_above(&machine.memory, machine.last);
-            judged = Some(machine.judge(reg));
-            machine.confine(reg)
-        });
-        match confined {
-            Some(confined) => (given, kept) = confined,
-            None => return Came { judged, outcome: Outcome::Stops, shown: None },
-        }
-    }
-    // arm64_memblock_init() does the same in C.
-    remove_above(&machine.memory, machine.last);
-    if let Some(limit) = boot.limit {
-        machine.limit(limit, &mut kept);
-    }
-
-    let mapped = machine.memory.set(false);
-    let reserved = set_of(machine.reclaim().reserved()).up_to(boot.last);
-    let outcome = Outcome::Boots(Memory {
-        allocatable: mapped.without(&reserved),
-        mapped,
-        nomap: machine.memory.set(true),
-        acpi: set_of(machine.tables()),
-        kept,
-        reserved,
-        usable: given,
-    });
-    Came { judged, outcome, shown: Some(machine.show()) }
-}
-
 impl<'a> Machine<'a> {
-    fn reclaim(&self) -> AcpiReclaim<impl Iterator<Item = Descriptor> + Clone + 'a> {
-        AcpiReclaim::new(self.map.iter().copied(), self.page, self.boot.soft_reserve)
+    /// A machine with `map`, the EFI memory map of `boot` as the kernel has it. `stock` is what
+    /// efi_init() has made of it.
+    pub fn new(boot: &'a Boot, stock: &Before, map: &'a [Descriptor]) -> Self {
+        let mut machine = Self {
+            boot,
+            map,
+            memory: Memblock::new(&stock.mapped, &stock.nomap),
+            kept: Vec::new(),
+            page: PageSize::new_checked(boot.page).expect("a power of two"),
+            last: PhysAddr::new(boot.last),
+        };
+        machine.kept = machine.tables().collect();
+        machine
     }
 
-    fn tables(&self) -> impl Iterator<Item = PhysRange> + Clone + 'a {
-        self.reclaim().tables(self.last)
-    }
-
-    /// `limits()` of confine_memory.rs.
-    fn limits(&self, used: usize) -> Limits {
-        Limits {
-            linear_map: self.boot.linear_map,
-            linear_map_align: PageSize::new_checked(1 << 30).expect("a power of two"),
-            regions: if self.boot.acpi { self.boot.room.saturating_sub(used) } else { 0 },
+    /// Does what the kernel does until the linear map is made; false if it stops.
+    #[must_use]
+    pub fn boot(&mut self) -> bool {
+        if let Some(property) = &self.boot.property {
+            let Some(reg) = self.reg(property) else {
+                return false;
+            };
+            remove_above(&self.memory, self.last);
+            if !self.confine(reg) {
+                return false;
+            }
         }
+        // arm64_memblock_init() does the same in C.
+        remove_above(&self.memory, self.last);
+        if let Some(limit) = self.boot.limit {
+            self.limit(limit);
+        }
+        true
     }
 
-    /// `report()` of confine_memory.rs.
-    fn judge(&self, reg: Reg<'_>) -> Vec<Result<Span, Fault>> {
+    /// ACPI Reclaim memory that is reserved.
+    pub fn reserved(&self) -> impl Iterator<Item = Span> + 'a {
+        self.reclaim().reserved().map(span_of)
+    }
+
+    /// ACPI tables, whether or not they are in memory.
+    pub fn tables(&self) -> impl Iterator<Item = Span> + 'a {
+        Merged::new(self.raw_tables()).map(span_of)
+    }
+
+    /// `arm64_request_memory_resources()`, and what it leaves to C: without tables that is the same.
+    pub fn shown(&self) -> [Vec<Span>; 3] {
+        let tables = Merged::new(self.raw_tables().filter(|_| self.boot.acpi));
+        let mut shown = [const { Vec::new() }; 3];
+        for (kind, range) in memory_resources(&self.memory, tables, self.page) {
+            let entries = match kind {
+                Kind::SystemRam => &mut shown[0],
+                Kind::AcpiTables => &mut shown[1],
+                Kind::Reserved => &mut shown[2],
+            };
+            entries.push(span_of(range));
+        }
+        shown
+    }
+
+    /// `report()` of confine_memory.rs: what is said of each entry; [`None`] if there is none that
+    /// can be decoded.
+    pub fn judged(&self) -> Option<Vec<Result<Span, Fault>>> {
         let judge = |(index, entry)| {
             let fault = if index < self.boot.room.max(1) {
-                usable(&self.memory, self.tables(), entry)
+                usable(&self.memory, self.raw_tables(), entry)
             } else {
                 Err(usable_memory::Fault::TooMany)
             };
             fault.map(span_of).map_err(fault_of)
         };
-        reg.entries().enumerate().map(judge).collect()
+        let reg = self.reg(self.boot.property.as_ref()?)?;
+        remove_above(&self.memory, self.last);
+        Some(reg.entries().enumerate().map(judge).collect())
     }
 
-    /// `confine()` of confine_memory.rs: what is given, and which tables are kept.
-    fn confine(&self, reg: Reg<'_>) -> Option<(Set, Vec<Span>)> {
+    fn reclaim(&self) -> AcpiReclaim<impl Iterator<Item = Descriptor> + Clone + 'a> {
+        AcpiReclaim::new(self.map.iter().copied(), self.page, self.boot.soft_reserve)
+    }
+
+    fn raw_tables(&self) -> impl Iterator<Item = PhysRange> + Clone + 'a {
+        self.reclaim().tables(self.last)
+    }
+
+    fn reg(&self, property: &'a [u8]) -> Option<Reg<'a>> {
+        let cells = self.boot.cells;
+        Some(Reg::new(property, Cells::new_checked(cells.address, cells.size)?))
+    }
+
+    /// `confine()` of confine_memory.rs.
+    fn confine(&mut self, reg: Reg<'_>) -> bool {
         let entries = reg.entries().take(self.boot.room.max(1));
         let usable = entries.filter_map(|entry| range_of(entry).ok());
-        let limits = self.limits(usable.clone().count());
-        let plan = Plan::new(&self.memory, usable.clone(), self.tables(), limits)?;
-        plan.apply(&self.memory);
-        assert!(either_kept_or_left_out(&plan, self.tables()), "{:?}", self.boot);
-        Some((set_of(usable), plan.kept().map(span_of).collect()))
+        let used = usable.clone().count();
+        self.apply(usable, used)
     }
 
     /// `arm64_enforce_memory_limit()`, and what it leaves to C.
-    fn limit(&self, limit: u64, kept: &mut Vec<Span>) {
-        if self.boot.acpi && self.tables().next().is_some() {
-            let Some(below) = below_limit(&self.memory, self.tables(), limit) else {
+    fn limit(&mut self, limit: u64) {
+        if self.boot.acpi && self.raw_tables().next().is_some() {
+            let Some(below) = below_limit(&self.memory, self.raw_tables(), limit) else {
                 return;
             };
-            let usable = Some(below).into_iter();
-            if let Some(plan) = Plan::new(&self.memory, usable, self.tables(), self.limits(1)) {
-                plan.apply(&self.memory);
-                *kept = plan.kept().map(span_of).collect();
+            if self.apply(Some(below).into_iter(), 1) {
                 return;
             }
         }
         if self.memory.remove_above_limit(limit) {
-            kept.clear();
+            self.kept.clear();
         }
     }
 
-    /// `arm64_request_memory_resources()`, and what it leaves to C: without tables that is the same.
-    fn show(&self) -> Shown {
-        let tables = self.tables().filter(|_| self.boot.acpi);
-        let shown: Vec<_> =
-            memory_resources(&self.memory, Merged::new(tables), self.page).collect();
-        let of = |kind| {
-            set_of(shown.iter().filter(|(found, _)| *found == kind).map(|(_, range)| *range))
+    /// Makes a plan for `usable`, which is `used` ranges, and carries it out; false if there is none.
+    fn apply(&mut self, usable: impl Iterator<Item = PhysRange> + Clone, used: usize) -> bool {
+        // limits() of confine_memory.rs.
+        let limits = Limits {
+            linear_map: self.boot.linear_map,
+            linear_map_align: PageSize::new_checked(1 << 30).expect("a power of two"),
+            regions: if self.boot.acpi { self.boot.room.saturating_sub(used) } else { 0 },
         };
-        Shown {
-            system_ram: of(Kind::SystemRam),
-            acpi_tables: of(Kind::AcpiTables),
-            reserved: of(Kind::Reserved),
-        }
+        let Some(plan) = Plan::new(&self.memory, usable, self.raw_tables(), limits) else {
+            return false;
+        };
+        plan.apply(&self.memory);
+        self.kept = plan.kept().map(span_of).collect();
+        // Each table is kept or left out.
+        let left_out = plan.left_out().map(span_of);
+        let is_left_out = |table: &Span| !self.kept.contains(table);
+        assert!(left_out.eq(self.tables().filter(is_left_out)), "{:x?}", self.boot);
+        true
     }
-}
-
-fn either_kept_or_left_out<U, T>(
-    plan: &Plan<U, T>,
-    tables: impl Iterator<Item = PhysRange> + Clone,
-) -> bool
-where
-    U: Iterator<Item = PhysRange> + Clone,
-    T: Iterator<Item = PhysRange> + Clone,
-{
-    let mut all: Vec<_> = plan.kept().chain(plan.left_out()).map(span_of).collect();
-    all.sort();
-    all == Merged::new(tables).map(span_of).collect::<Vec<_>>()
 }
 
 fn fault_of(fault: usable_memory::Fault) -> Fault {
@@ -179,8 +169,4 @@ fn fault_of(fault: usable_memory::Fault) -> Fault {
         usable_memory::Fault::OnlyTables => Fault::OnlyTables,
         usable_memory::Fault::TooMany => Fault::TooMany,
     }
-}
-
-fn set_of(ranges: impl Iterator<Item = PhysRange>) -> Set {
-    Set::of(&ranges.map(span_of).collect::<Vec<_>>())
 }

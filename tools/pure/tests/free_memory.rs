@@ -141,3 +141,56 @@ fn without_free_memory_there_is_nothing_to_find() {
     assert_eq!(machine.largest_free(), None);
     assert_eq!(machine.next_free(0), None);
 }
+
+/// The run of ones in `set` that ends with page `last`; [`None`] if that is not in it.
+fn run_up_to(set: u64, last: u64) -> Option<(u64, u64)> {
+    let first = (0..=last)
+        .rev()
+        .take_while(|page| set >> page & 1 == 1)
+        .last()?;
+    Some((first, last))
+}
+
+fn ends(range: Option<PhysRange>) -> Option<(u64, u64)> {
+    range.map(|range| (range.start().as_u64(), range.last().as_u64()))
+}
+
+/// Six pages, each in every state, and every limit.
+#[test]
+fn every_small_machine_has_its_free_memory_found() {
+    const SMALL: u64 = 6;
+    let mut cases = 0;
+    for bits in 0..1u64 << (3 * SMALL) {
+        let set = |at| bits >> (at * SMALL) & ((1 << SMALL) - 1);
+        let machine = Machine {
+            memory: set(0),
+            reserved: set(1),
+            tables: set(2),
+        };
+        let unused = machine.memory & !machine.reserved;
+        let free = unused & !machine.tables;
+        let size = |(first, last): (u64, u64)| last - first + 1;
+
+        let longest = (0..SMALL)
+            .filter_map(|last| run_up_to(free, last))
+            .map(size);
+        let found = ends(machine.largest_free());
+        assert_eq!(found.map(size), longest.max(), "{machine:x?}");
+        assert_eq!(found, found.and_then(|(_, last)| run_up_to(free, last)));
+
+        for limit in 0..=SMALL {
+            let next = (0..limit).rev().find(|page| unused >> page & 1 == 1);
+            let passed = |next| (next + 1..limit).any(|page| is_table(&machine, page));
+            let wanted = next
+                .filter(|next| !passed(*next))
+                .and_then(|next| run_up_to(free, next));
+            assert_eq!(
+                ends(machine.next_free(limit)),
+                wanted,
+                "{machine:x?}, limit {limit}"
+            );
+            cases += 1;
+        }
+    }
+    println!("free memory: {cases} cases");
+}

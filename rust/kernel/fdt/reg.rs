@@ -98,9 +98,12 @@ impl<'a> Reg<'a> {
 }
 
 /// The number in big-endian `cells`, the highest first; [`None`] if it needs more than 64 bits.
+///
+/// All of `cells` are taken: what comes behind them is the next number.
 #[inline]
 fn number<'a>(cells: impl Iterator<Item = &'a [u8]>) -> Option<u64> {
-    cells.flatten().try_fold(0u64, |number, &byte| {
+    cells.flatten().fold(Some(0), |number: Option<u64>, &byte| {
+        let number = number?;
         // A byte that would be shifted out must be zero.
         (number >> 56 == 0).then_some(number << 8 | u64::from(byte))
     })
@@ -183,6 +186,17 @@ mod tests {
             })
         );
         assert_eq!(read(&high, 1, 3), entry(1, 5));
+        // The size is behind the address, however early that is too large.
+        let higher = [
+            0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6,
+        ];
+        assert_eq!(
+            read(&higher, 4, 1),
+            Some(RegEntry {
+                addr: None,
+                size: Some(6)
+            })
+        );
         let top = [0, 0, 0, 0, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
         assert_eq!(read(&top, 3, 1), entry(0xff << 56, 5));
     }

@@ -309,6 +309,13 @@ mod tests {
     }
 
     #[test]
+    fn a_page_size_is_a_power_of_two() {
+        assert_eq!(PageSize::new_checked(0x1000), Some(PAGE));
+        assert!(PageSize::new_checked(0).is_none());
+        assert!(PageSize::new_checked(0x3000).is_none());
+    }
+
+    #[test]
     fn ranges_touch_where_nothing_lies_between_them() {
         let touch = |a: Option<PhysRange>, b: Option<PhysRange>| {
             a.zip(b).map(|(a, b)| (a.touches(b), b.touches(a)))

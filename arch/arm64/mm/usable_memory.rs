@@ -220,10 +220,8 @@ fn harmless(own: PhysRange, span: PhysRange, limits: Limits) -> bool {
         return true;
     }
     let base = span.to_whole_pages(limits.linear_map_align).start();
-    let fits = match PhysRange::new(base, span.last()) {
-        Some(mapped) => mapped.size() <= limits.linear_map,
-        None => false,
-    };
+    let fits =
+        PhysRange::new(base, span.last()).is_some_and(|mapped| mapped.size() <= limits.linear_map);
     // The limit of ZONE_DMA follows from the first address, the size of swiotlb from the last one.
     let same_zones = (own.start() <= DMA32_LAST) == (span.start() <= DMA32_LAST)
         && (own.last() <= DMA32_LAST) == (span.last() <= DMA32_LAST);

@@ -102,11 +102,14 @@ impl<'a> Reg<'a> {
 /// All of `cells` are taken: what comes behind them is the next number.
 #[inline]
 fn number<'a>(cells: impl Iterator<Item = &'a [u8]>) -> Option<u64> {
-    cells.flatten().fold(Some(0), |number: Option<u64>, &byte| {
-        let number = number?;
+    let mut number = Some(0u64);
+    for &byte in cells.flatten() {
         // A byte that would be shifted out must be zero.
-        (number >> 56 == 0).then_some(number << 8 | u64::from(byte))
-    })
+        number = number
+            .filter(|number| number >> 56 == 0)
+            .map(|number| number << 8 | u64::from(byte));
+    }
+    number
 }
 
 #[cfg_attr(not(test), macros::kunit_tests(rust_kernel_fdt_reg))]

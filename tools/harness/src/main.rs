@@ -2,6 +2,8 @@
 
 //! The harness: one verb per run, as `make VERB` hands it over.
 
+mod cargo;
+mod hostile;
 mod opt;
 mod variables;
 mod verbs;
@@ -11,7 +13,7 @@ use clap::{CommandFactory, FromArgMatches};
 use opt::{Options, Verb};
 use std::{env, process::ExitCode};
 use util::failure::exit_code;
-use verbs::{apply, check, crash, deps, help, image, patches, test};
+use verbs::{apply, check, crash, deps, fuzz, help, image, patches, test};
 
 fn main() -> ExitCode {
     // Who stops reading what is printed does not want to hear of it.
@@ -39,6 +41,7 @@ fn run() -> Result<ExitCode> {
         Verb::Deps => deps::run(),
         Verb::Crash(options) => crash::run(options),
         Verb::Test(options) => test::run(options),
+        Verb::Fuzz(options) => fuzz::run(options),
         Verb::Check(options) => check::run(options),
         Verb::Patches(options) => patches::run(options),
         Verb::Image(options) => image::run(options),

@@ -25,6 +25,8 @@ pub enum Verb {
     Crash(CrashOptions),
     /// Run all tests of the project
     Test(TestOptions),
+    /// Fuzz the pure files with libFuzzer
+    Fuzz(FuzzOptions),
     /// Run what upstream would run on the series
     Check(CheckOptions),
     /// Write the series into out/patches, ready for git send-email or b4
@@ -53,6 +55,20 @@ pub struct TestOptions {
     /// Only the groups of tests whose name has this in it
     #[arg(long, value_name = "PATTERN")]
     pub group: Option<String>,
+}
+
+/// What `fuzz` takes.
+#[derive(Debug, Args)]
+pub struct FuzzOptions {
+    /// Only the targets whose name has this in it; they are in tools/fuzz
+    #[arg(long, value_name = "PATTERN")]
+    pub target: Option<String>,
+    /// How long each target is fuzzed; it goes on from what earlier runs have found
+    #[arg(long, value_name = "NUMBER", default_value = "60")]
+    pub seconds: u32,
+    /// Add what was found to the kept corpus, and minimise it: 1
+    #[arg(long, value_name = "0|1", default_value = "0")]
+    pub keep: Flag,
 }
 
 /// What `check` takes.

@@ -35,6 +35,7 @@ use oracle::{Boot, Set, attribute, before, kind};
 use proof::{Before, descriptors_of, hold, hold_map, hold_memory};
 use std::{
     collections::HashSet,
+    slice,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     thread,
 };
@@ -262,7 +263,7 @@ fn lists<T: Clone>(items: &[T], most: usize) -> Vec<Vec<T>> {
         let shorter = lists[from..].to_vec();
         from = lists.len();
         for list in shorter {
-            lists.extend(items.iter().map(|item| [&list[..], &[item.clone()]].concat()));
+            lists.extend(items.iter().map(|item| [&list[..], slice::from_ref(item)].concat()));
         }
     }
     lists

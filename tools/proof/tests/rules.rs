@@ -77,6 +77,23 @@ fn r5_each_useless_entry_is_named() {
     assert_eq!(range_of(wide), Err(Fault::BeyondAddressSpace));
 }
 
+/// What the kernel prints of ranges, as its neighbours do, and of faults.
+#[test]
+fn r5_a_fault_and_a_range_are_printed_in_words() {
+    assert_eq!(range(0x4000_0000, 0x1000).to_string(), "0x000040000000-0x000040000fff");
+    assert_eq!(PhysRange::ALL.to_string(), "0x000000000000-0xffffffffffffffff");
+    let said = [
+        (Fault::BeyondAddressSpace, "reaches beyond the address space"),
+        (Fault::Empty, "is empty"),
+        (Fault::NoMemory, "is no memory that could be used"),
+        (Fault::OnlyTables, "is ACPI tables, which are not for use"),
+        (Fault::TooMany, "is one too many"),
+    ];
+    for (fault, words) in said {
+        assert_eq!(fault.to_string(), words);
+    }
+}
+
 #[test]
 fn r5_without_usable_memory_nothing_is_changed() {
     for property in

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! cargo, and what its tests print.
+
+use anyhow::Result;
+use boot::Counts;
+use regex::Regex;
+use std::env;
+use util::{command::Cmd, place};
+
+/// cargo in the checkout.
+pub fn cargo() -> Result<Cmd> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // The make that runs this harness is not cargo's business.
+    Ok(Cmd::new(cargo).dir(place::checkout()?).env("MAKEFLAGS", "").env("MAKELEVEL", ""))
+}
+
+/// Adds up the results of all test programs that cargo ran.
+pub fn counts_in(output: &str, success: bool) -> Counts {
+    let result = Regex::new(r"(?m)^test result: \w+\. (\d+) passed; (\d+) failed;")
+        .expect("the expression is well formed");
+    let mut all = Counts::default();
+    for found in result.captures_iter(output) {
+        let number = |at: usize| found[at].parse().unwrap_or(0);
+        all += Counts { passed: number(1), failed: number(2) };
+    }
+    // What did not compile has no result.
+    if !success && all.failed == 0 {
+        all.failed = 1;
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "\nrunning 3 tests\n...\n\
+        test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\n\
+        test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
+
+    #[test]
+    fn results_of_all_programs_are_added_up() {
+        assert_eq!(counts_in(OUTPUT, false), Counts { passed: 4, failed: 2 });
+    }
+
+    #[test]
+    fn what_does_not_compile_is_a_failure() {
+        assert_eq!(counts_in("", false), Counts { passed: 0, failed: 1 });
+        assert_eq!(counts_in("", true), Counts::default());
+    }
+}

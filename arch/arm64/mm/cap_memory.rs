@@ -47,8 +47,8 @@ pub fn remove_within(memory: &impl Memory, range: PhysRange) {
 
 /// Removes all memory above `last`, mapped or not.
 ///
-/// Firmware may claim memory where no page table can hold its address. arm64_memblock_init() removes
-/// it: until then a crash kernel could take it for memory to start from.
+/// Firmware may claim memory where no page table can hold its address. arm64_memblock_init()
+/// removes it: until then a crash kernel could take it for memory to start from.
 #[inline]
 pub fn remove_above(memory: &impl Memory, last: PhysAddr) {
     if let Some(above) = PhysRange::ALL.above(last) {

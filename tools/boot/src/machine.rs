@@ -133,7 +133,7 @@ pub fn version(qemu: &Qemu) -> String {
 }
 
 /// A comma in a value of a QEMU option is written twice.
-fn option_value(path: &Path) -> String {
+pub(crate) fn option_value(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 

@@ -3,7 +3,10 @@
 # The crash kernel: says what it sees and saves the dump, byte for byte, on the disk.
 
 phase crash kernel up
-plan 4
+case $takes_all_memory in
+yes) plan 5 ;;
+no) plan 4 ;;
+esac
 check acpi-in-use acpi_in_use
 check no-device-tree no_device_tree
 check dev-mem-control dev_mem_control
@@ -18,6 +21,19 @@ uptime_seconds() {
 position() {
 	awk '$1 == "pos:" { print $2 }' "/proc/self/fdinfo/$1"
 }
+
+# take_all_memory: until the kernel has no more to give, and ends what takes most.
+take_all_memory() {
+	tail /dev/zero
+	[ $? = 137 ] || {
+		echo "the kernel did not end it"
+		return 1
+	}
+}
+if [ "$takes_all_memory" = yes ]; then
+	phase take all memory
+	check take-all-memory take_all_memory
+fi
 
 phase dump
 save_dump() {

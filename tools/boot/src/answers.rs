@@ -3,7 +3,7 @@
 //! How each property of a crash is measured.
 
 use crate::{
-    crash_case::{CRASH_MEMORY, Crash, EVIDENCE_PAGES, Loader},
+    crash_case::{CRASH_MEMORY, Crash, Loader},
     facts::Facts,
     iomem::{anywhere, top_level},
     ktap::Ending,
@@ -260,8 +260,9 @@ fn dump_problem(crash: &Crash, facts: &Facts) -> anyhow::Result<Option<String>> 
     if release != facts.release {
         return Ok(Some(format!("VMCOREINFO names {release}, not {}", facts.release)));
     }
-    if crash.evidence != EVIDENCE_PAGES {
-        return Ok(Some(format!("{} of {EVIDENCE_PAGES} pages of evidence", crash.evidence)));
+    let (found, left) = (crash.evidence_found, crash.evidence.pages);
+    if found != left {
+        return Ok(Some(format!("{found} of {left} pages of evidence")));
     }
     let memory = dump.memory()?;
     let ram = top_level(&facts.iomem, SYSTEM_RAM);

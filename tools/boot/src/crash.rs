@@ -90,11 +90,9 @@ pub fn measure(options: &CrashOptions) -> Result<Outcome> {
     let series = kernel(&options.source, Variant { series: true, mapping_2017 })?;
     let prefix = if mapping_2017 { "2017" } else { "crash" };
     let crashes = Loader::ALL.map(|loader| {
-        [("stock", &stock), ("series", &series)].map(|(column, kernel)| CrashCase {
-            name: format!("{prefix}-{column}-{}", loader.name()),
-            first: kernel,
-            crash: kernel,
-            loader,
+        [("stock", &stock), ("series", &series)].map(|(column, kernel)| {
+            let name = format!("{prefix}-{column}-{}", loader.name());
+            CrashCase::new(name, kernel, kernel, loader)
         })
     });
     let cases: Vec<_> = crashes.into_iter().flatten().collect();
@@ -131,7 +129,7 @@ pub fn mixed(source: &Source) -> Result<Counts> {
                 true => (&series, &stock, "series-stock"),
             };
             let name = format!("mixed-{pair}-{}", loader.name());
-            cases.push((first_has_series, CrashCase { name, first, crash, loader }));
+            cases.push((first_has_series, CrashCase::new(name, first, crash, loader)));
         }
     }
     let mut counts = Counts::default();

@@ -3,6 +3,7 @@
 //! One crash: a first kernel, a loader, a crash kernel, and the dump.
 
 use crate::{
+    evidence::Evidence,
     facts::Facts,
     guest::{CrashOrders, Guest},
     log::{self, Log},
@@ -17,16 +18,8 @@ use std::{
     fs::{self, File},
     io::BufWriter,
     path::PathBuf,
-    process,
-    time::SystemTime,
 };
-use util::{hash::Key, place};
-
-/// How many pages of evidence the first kernel leaves in its memory.
-pub const EVIDENCE_PAGES: usize = 256;
-
-/// The machine's memory, in MiB.
-const MEMORY: u64 = 512;
+use util::place;
 
 /// What crashkernel= gives the crash kernel, in bytes.
 pub const CRASH_MEMORY: u64 = 256 << 20;
@@ -34,7 +27,7 @@ pub const CRASH_MEMORY: u64 = 256 << 20;
 /// The phase in which the crash kernel starts.
 pub const CRASH_KERNEL_PHASE: &str = "crash kernel";
 
-const PHASES: [Phase; 6] = [
+pub(crate) const PHASES: [Phase; 6] = [
     Phase { name: "firmware", ends_with: log::FIRST_LINE, seconds: 60 },
     Phase { name: "first kernel", ends_with: "@phase| first kernel up", seconds: 60 },
     Phase { name: "load", ends_with: "@phase| crash", seconds: 60 },
@@ -83,6 +76,16 @@ pub struct CrashCase<'a> {
     pub crash: &'a Kernel,
     /// How the crash kernel is loaded.
     pub loader: Loader,
+    /// The machine's memory, in MiB.
+    pub memory: u64,
+    /// How many pages of evidence the first kernel leaves in its memory, at least.
+    pub evidence_pages: usize,
+    /// What the first kernel is told besides.
+    pub first_options: &'static str,
+    /// The command line of the crash kernel.
+    pub crash_command_line: String,
+    /// Whether a process of the crash kernel takes all memory that it can have, before the dump.
+    pub takes_all_memory: bool,
 }
 
 /// A crash that was.
@@ -101,42 +104,82 @@ pub struct Crash {
     pub second_log: Log,
     /// The dump.
     pub dump: Result<Vmcore>,
-    /// How many pages of evidence the dump holds.
-    pub evidence: usize,
+    /// What the first kernel left in its memory.
+    pub evidence: Evidence,
+    /// How many pages of it the dump holds.
+    pub evidence_found: usize,
     /// The lines that no healthy run has.
     pub trouble: Vec<String>,
 }
 
-impl CrashCase<'_> {
-    /// Boots, crashes, and gathers what there is to know.
-    pub fn run(&self, qemu: &Qemu, guest: &Guest, progress: &dyn Fn(&str)) -> Result<Crash> {
-        self.run_in_order(qemu, guest, progress)
-            .with_context(|| format!("the crash '{}'", self.name))
+impl<'a> CrashCase<'a> {
+    /// A crash of a small machine.
+    pub fn new(name: String, first: &'a Kernel, crash: &'a Kernel, loader: Loader) -> Self {
+        Self {
+            name,
+            first,
+            crash,
+            loader,
+            memory: 512,
+            evidence_pages: 256,
+            first_options: "",
+            crash_command_line: format!("{} nr_cpus=1 reset_devices", command_line()),
+            takes_all_memory: false,
+        }
     }
 
-    fn run_in_order(&self, qemu: &Qemu, guest: &Guest, progress: &dyn Fn(&str)) -> Result<Crash> {
+    /// Boots, crashes, and gathers what there is to know.
+    pub fn run(&self, qemu: &Qemu, guest: &Guest, progress: &dyn Fn(&str)) -> Result<Crash> {
+        let run = || {
+            let (machine, evidence) = self.prepare(qemu, guest)?;
+            let run = run::run(&machine.cmd(), &machine.dir, &PHASES, progress)?;
+            progress("reading the dump");
+            self.gather(&machine, evidence, run)
+        };
+        run().with_context(|| format!("the crash '{}'", self.name))
+    }
+
+    /// The machine with all that it needs, and the evidence on its disk.
+    pub(crate) fn prepare<'q>(
+        &self,
+        qemu: &'q Qemu,
+        guest: &Guest,
+    ) -> Result<(Machine<'q>, Evidence)> {
         let machine = Machine {
             qemu,
             dir: place::out("boots")?.join(&self.name),
             kernel: self.first.image.clone(),
-            command_line: format!("{} crashkernel={}M", command_line(), CRASH_MEMORY >> 20),
-            memory: MEMORY,
+            command_line: format!(
+                "{} crashkernel={}M{}",
+                command_line(),
+                CRASH_MEMORY >> 20,
+                self.first_options
+            ),
+            memory: self.memory,
         };
-        let run_id = run_id(&self.name);
         fs::create_dir_all(&machine.dir)?;
         machine.prepare()?;
+        let evidence = Evidence::new(&self.name, self.evidence_pages);
+        evidence.write(&machine.disk())?;
         let archive = guest.crash(&CrashOrders {
             loader: self.loader,
-            run_id: &run_id,
+            evidence_pieces: evidence.pieces(),
             image: &self.crash.image,
-            command_line: &format!("{} nr_cpus=1 reset_devices", command_line()),
+            command_line: &self.crash_command_line,
+            takes_all_memory: self.takes_all_memory,
         })?;
         let mut initramfs = BufWriter::new(File::create(machine.initramfs())?);
         archive.write(&mut initramfs)?;
-        drop(initramfs);
+        Ok((machine, evidence))
+    }
 
-        let run = run::run(&machine.cmd(), &machine.dir, &PHASES, progress)?;
-        progress("reading the dump");
+    /// What there is to know when the machine has been run.
+    pub(crate) fn gather(
+        &self,
+        machine: &Machine<'_>,
+        evidence: Evidence,
+        run: Run,
+    ) -> Result<Crash> {
         let (firmware, mut logs) = log::kernels(&run.console);
         let trouble = trouble::scan(&firmware, &logs);
         logs.resize_with(logs.len().max(2), Log::default);
@@ -149,7 +192,7 @@ impl CrashCase<'_> {
             File::options().write(true).open(machine.disk())?.set_len(saved.size)?;
         }
         let dump = Vmcore::open(&machine.disk());
-        let evidence = dump.as_ref().map_or(Ok(0), |dump| dump.evidence(&run_id))?;
+        let evidence_found = dump.as_ref().map_or(Ok(0), |dump| dump.evidence(&evidence))?;
         Ok(Crash {
             first: facts(&logs[0], "first kernel"),
             second,
@@ -157,8 +200,9 @@ impl CrashCase<'_> {
             second_log: logs.swap_remove(0),
             dump,
             evidence,
+            evidence_found,
             trouble,
-            dir: machine.dir,
+            dir: machine.dir.clone(),
             run,
         })
     }
@@ -170,25 +214,9 @@ pub fn command_line() -> String {
     format!("{EARLY_CONSOLE} console=ttyAMA0 efi=debug memblock=debug printk.devkmsg=on panic=-1")
 }
 
-/// What no memory has had in it before.
-fn run_id(case: &str) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let key = Key::new()
-        .part("case", case)
-        .part("process", process::id().to_le_bytes())
-        .part("time", now.as_nanos().to_le_bytes());
-    format!("evidence-{}", key.short())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_two_runs_leave_the_same_evidence() {
-        assert_ne!(run_id("a"), run_id("b"));
-        assert_ne!(run_id("a"), run_id("a"));
-    }
 
     #[test]
     fn a_marker_of_the_guest_ends_its_own_phase_only() {

@@ -2,12 +2,7 @@
 
 //! What stands in the guest's file system.
 
-use crate::{
-    archive::Archive,
-    crash_case::{EVIDENCE_PAGES, Loader},
-    program,
-    span::Span,
-};
+use crate::{archive::Archive, crash_case::Loader, program, span::Span};
 use anyhow::{Context, Result};
 use std::{
     collections::BTreeMap,
@@ -29,12 +24,14 @@ pub struct Guest {
 pub struct CrashOrders<'a> {
     /// The system call that loads the crash kernel.
     pub loader: Loader,
-    /// What the evidence in memory begins with.
-    pub run_id: &'a str,
+    /// How many pieces of evidence there are on the disk.
+    pub evidence_pieces: usize,
     /// The crash kernel.
     pub image: &'a Path,
     /// Its command line.
     pub command_line: &'a str,
+    /// Whether one of its processes takes all memory that it can have.
+    pub takes_all_memory: bool,
 }
 
 /// What the first of two kernels is told, when it starts the second one without a crash.
@@ -68,7 +65,8 @@ impl Guest {
     /// An initramfs that crashes: it has a crash kernel, and the initramfs of that inside.
     pub fn crash(&self, orders: &CrashOrders<'_>) -> Result<Archive> {
         let mut crash_initramfs = Vec::new();
-        self.common()?.write(&mut crash_initramfs)?;
+        let crash = self.common()?.bytes("guest/case", orders.crash_text());
+        crash.write(&mut crash_initramfs)?;
         let mut archive = self
             .common()?
             .bytes("guest/case", orders.text())
@@ -128,12 +126,17 @@ impl CrashOrders<'_> {
     /// The orders as assignments of the shell.
     fn text(&self) -> String {
         format!(
-            "script=crash-first\nloader={}\nrun_id={}\nevidence_pages={EVIDENCE_PAGES}\n\
-             crash_command_line='{}'\n",
+            "script=crash-first\nloader={}\nevidence_pieces={}\ncrash_command_line='{}'\n",
             self.loader.option(),
-            self.run_id,
+            self.evidence_pieces,
             self.command_line
         )
+    }
+
+    /// The orders of the crash kernel.
+    fn crash_text(&self) -> String {
+        let takes_all_memory = if self.takes_all_memory { "yes" } else { "no" };
+        format!("script=crash\ntakes_all_memory={takes_all_memory}\n")
     }
 }
 
@@ -162,14 +165,17 @@ mod tests {
     fn orders_are_assignments() {
         let orders = CrashOrders {
             loader: Loader::Load,
-            run_id: "evidence-0123",
+            evidence_pieces: 3,
             image: Path::new("Image"),
             command_line: "console=ttyAMA0 panic=-1",
+            takes_all_memory: true,
         };
         let script =
-            format!("{}echo $loader $evidence_pages \"$crash_command_line\"", orders.text());
+            format!("{}echo $loader $evidence_pieces \"$crash_command_line\"", orders.text());
         let said = Cmd::new("sh").args(["-euc", &script]).read().unwrap();
-        assert_eq!(said, "-c 256 console=ttyAMA0 panic=-1\n");
+        assert_eq!(said, "-c 3 console=ttyAMA0 panic=-1\n");
+        let script = format!("{}echo $script $takes_all_memory", orders.crash_text());
+        assert_eq!(Cmd::new("sh").args(["-euc", &script]).read().unwrap(), "crash yes\n");
     }
     #[test]
     fn orders_have_each_byte_of_the_property() {

@@ -8,6 +8,7 @@ pub mod crash;
 pub mod crash_case;
 pub mod debugger;
 pub mod efi_map;
+pub mod evidence;
 pub mod facts;
 pub mod guest;
 pub mod guest_memory;

@@ -2,7 +2,10 @@
 
 //! A dump as the crash kernel has saved it.
 
-use crate::span::{Span, merged};
+use crate::{
+    evidence::{Evidence, Found},
+    span::{Span, merged},
+};
 use anyhow::{Context, Result, anyhow, bail};
 use object::{
     Endianness,
@@ -13,14 +16,10 @@ use object::{
     },
 };
 use std::{
-    collections::BTreeSet,
     fs::File,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
-
-/// The size of a page in the evidence that the first kernel leaves in its memory.
-const EVIDENCE_PAGE: u64 = 4096;
 
 /// The headers of a dump.
 #[derive(Debug)]
@@ -125,12 +124,11 @@ impl Vmcore {
         Ok(Some(bytes))
     }
 
-    /// How many different pages of evidence are in the dump: pages that begin with `id`, a blank,
-    /// and their number.
-    pub fn evidence(&self, id: &str) -> Result<usize> {
+    /// How many pages of `evidence` are in the dump.
+    pub fn evidence(&self, evidence: &Evidence) -> Result<usize> {
         const CHUNK: usize = 1 << 20;
         let file = File::open(&self.path)?;
-        let mut found = BTreeSet::new();
+        let mut found = Found::none_of(evidence);
         let mut chunk = vec![0; CHUNK];
         for segment in &self.segments {
             let mut done = 0;
@@ -138,18 +136,11 @@ impl Vmcore {
                 let count = (segment.span.bytes() - done).min(CHUNK as u64) as usize;
                 file.read_exact_at(&mut chunk[..count], segment.offset + done)
                     .with_context(|| format!("{} ends too early", self.path.display()))?;
-                for page in chunk[..count].chunks(EVIDENCE_PAGE as usize) {
-                    if let Some(rest) = page.strip_prefix(id.as_bytes()) {
-                        let number = rest.get(1..7).unwrap_or_default();
-                        if let Ok(number) = String::from_utf8_lossy(number).parse::<u32>() {
-                            found.insert(number);
-                        }
-                    }
-                }
+                found.look_through(&chunk[..count]);
                 done += count as u64;
             }
         }
-        Ok(found.len())
+        Ok(found.count())
     }
 }
 
@@ -230,16 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn evidence_counts_each_page_once() {
-        let mut memory = vec![0; 5 * 4096];
-        for (page, text) in [(0, "id 000000"), (2, "id 000007"), (3, "id 000007"), (4, "ix 000008")]
-        {
-            memory[page * 4096..][..text.len()].copy_from_slice(text.as_bytes());
-        }
-        // Not at the start of a page: somebody only talks about the evidence.
-        memory[4096 + 64..][..9].copy_from_slice(b"id 000001");
-        let file = core(&[(0x4000_0000, &memory)]);
-        assert_eq!(Vmcore::open(file.path()).unwrap().evidence("id").unwrap(), 2);
+    fn evidence_is_found_in_each_segment() {
+        let evidence = Evidence::new("a", 1);
+        let disk = tempfile::NamedTempFile::new().unwrap();
+        evidence.write(disk.path()).unwrap();
+        let memory = fs::read(disk.path()).unwrap();
+        let file = core(&[(0x4000_0000, &memory[..8192]), (0x5000_0000, &memory[4096..12288])]);
+        assert_eq!(Vmcore::open(file.path()).unwrap().evidence(&evidence).unwrap(), 3);
     }
 
     #[test]
@@ -248,7 +236,7 @@ mod tests {
         let whole = fs::metadata(file.path()).unwrap().len();
         fs::OpenOptions::new().write(true).open(file.path()).unwrap().set_len(whole - 1).unwrap();
         let dump = Vmcore::open(file.path()).unwrap();
-        assert!(dump.evidence("id").is_err());
+        assert!(dump.evidence(&Evidence::new("a", 1)).is_err());
     }
 
     #[test]

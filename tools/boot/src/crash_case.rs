@@ -86,6 +86,8 @@ pub struct CrashCase<'a> {
     pub crash_command_line: String,
     /// Whether a process of the crash kernel takes all memory that it can have, before the dump.
     pub takes_all_memory: bool,
+    /// Whether the first kernel starts a watchdog before it crashes.
+    pub watchdog: bool,
 }
 
 /// A crash that was.
@@ -125,6 +127,7 @@ impl<'a> CrashCase<'a> {
             first_options: "",
             crash_command_line: format!("{} nr_cpus=1 reset_devices", command_line()),
             takes_all_memory: false,
+            watchdog: false,
         }
     }
 
@@ -156,6 +159,7 @@ impl<'a> CrashCase<'a> {
                 self.first_options
             ),
             memory: self.memory,
+            watchdog: self.watchdog,
         };
         fs::create_dir_all(&machine.dir)?;
         machine.prepare()?;
@@ -167,6 +171,7 @@ impl<'a> CrashCase<'a> {
             image: &self.crash.image,
             command_line: &self.crash_command_line,
             takes_all_memory: self.takes_all_memory,
+            watchdog: self.watchdog,
         })?;
         let mut initramfs = BufWriter::new(File::create(machine.initramfs())?);
         archive.write(&mut initramfs)?;

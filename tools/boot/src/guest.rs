@@ -32,6 +32,8 @@ pub struct CrashOrders<'a> {
     pub command_line: &'a str,
     /// Whether one of its processes takes all memory that it can have.
     pub takes_all_memory: bool,
+    /// Whether the first kernel starts the watchdog.
+    pub watchdog: bool,
 }
 
 /// What the first of two kernels is told, when it starts the second one without a crash.
@@ -126,17 +128,18 @@ impl CrashOrders<'_> {
     /// The orders as assignments of the shell.
     fn text(&self) -> String {
         format!(
-            "script=crash-first\nloader={}\nevidence_pieces={}\ncrash_command_line='{}'\n",
+            "script=crash-first\nloader={}\nevidence_pieces={}\nwatchdog={}\n\
+             crash_command_line='{}'\n",
             self.loader.option(),
             self.evidence_pieces,
+            yes_or_no(self.watchdog),
             self.command_line
         )
     }
 
     /// The orders of the crash kernel.
     fn crash_text(&self) -> String {
-        let takes_all_memory = if self.takes_all_memory { "yes" } else { "no" };
-        format!("script=crash\ntakes_all_memory={takes_all_memory}\n")
+        format!("script=crash\ntakes_all_memory={}\n", yes_or_no(self.takes_all_memory))
     }
 }
 
@@ -148,12 +151,16 @@ impl KexecOrders<'_> {
             "script=kexec-first\nusable='{}'\ntables_usable={}\nmem_min={:#x}\nmem_max={:#x}\n\
              second_command_line='{}'\n",
             bytes.join(" "),
-            if self.tables_usable { "yes" } else { "no" },
+            yes_or_no(self.tables_usable),
             self.place.start,
             self.place.end - 1,
             self.command_line
         )
     }
+}
+
+fn yes_or_no(whether: bool) -> &'static str {
+    if whether { "yes" } else { "no" }
 }
 
 #[cfg(test)]
@@ -169,11 +176,14 @@ mod tests {
             image: Path::new("Image"),
             command_line: "console=ttyAMA0 panic=-1",
             takes_all_memory: true,
+            watchdog: true,
         };
-        let script =
-            format!("{}echo $loader $evidence_pieces \"$crash_command_line\"", orders.text());
+        let script = format!(
+            "{}echo $loader $evidence_pieces $watchdog \"$crash_command_line\"",
+            orders.text()
+        );
         let said = Cmd::new("sh").args(["-euc", &script]).read().unwrap();
-        assert_eq!(said, "-c 3 console=ttyAMA0 panic=-1\n");
+        assert_eq!(said, "-c 3 yes console=ttyAMA0 panic=-1\n");
         let script = format!("{}echo $script $takes_all_memory", orders.crash_text());
         assert_eq!(Cmd::new("sh").args(["-euc", &script]).read().unwrap(), "crash yes\n");
     }

@@ -83,7 +83,7 @@ impl GuestMemory {
     /// ones in the ranges, and are not in the count that comes with each range.
     pub fn different(&self, before: &Self, span: Span, gap: u64) -> Result<Vec<Difference>> {
         let mut found: Vec<Difference> = Vec::new();
-        for piece in pieces(span) {
+        for piece in self.pieces(span) {
             let (old, new) = (before.read(piece)?, self.read(piece)?);
             // Most of it is the same, and is seen to be so at once.
             if old == new {
@@ -101,6 +101,19 @@ impl GuestMemory {
             }
         }
         Ok(found)
+    }
+
+    /// All of `span`, in pieces that are not too large to be read.
+    pub fn pieces(&self, span: Span) -> impl Iterator<Item = Span> + use<> {
+        (span.start..span.end)
+            .step_by(CHUNK as usize)
+            .map(move |start| Span { start, end: span.end.min(start + CHUNK) })
+    }
+
+    /// The memory before and behind `span`.
+    pub fn outside(&self, span: Span) -> [Span; 2] {
+        let Span { start, end } = self.span;
+        [Span { start, end: span.start.min(end) }, Span { start: span.end.max(start), end }]
     }
 
     fn offset(&self, span: Span) -> Result<u64> {
@@ -122,12 +135,6 @@ pub struct Difference {
 fn place(bytes: u64, dir: &Path) -> PathBuf {
     let free = statvfs(SHARED_MEMORY).map_or(0, |there| there.f_bavail * there.f_frsize);
     if free / 2 >= bytes { SHARED_MEMORY.into() } else { dir.into() }
-}
-
-fn pieces(span: Span) -> impl Iterator<Item = Span> {
-    (span.start..span.end)
-        .step_by(CHUNK as usize)
-        .map(move |start| Span { start, end: span.end.min(start + CHUNK) })
 }
 
 #[cfg(test)]

@@ -84,6 +84,7 @@ impl KexecCase<'_> {
             kernel: self.kernel.image.clone(),
             command_line: command_line(),
             memory: MEMORY,
+            watchdog: false,
         };
         fs::create_dir_all(&machine.dir)?;
         machine.prepare()?;

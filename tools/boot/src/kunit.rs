@@ -45,6 +45,7 @@ pub fn run(kernel: &Kernel, qemu: &Qemu, guest: &Guest) -> Result<Counts> {
         // The configuration may leave KUnit off until it is asked for.
         command_line: format!("{} kunit.enable=1 kunit.autorun=1", command_line()),
         memory: 1024,
+        watchdog: false,
     };
     fs::create_dir_all(&machine.dir)?;
     machine.prepare()?;

@@ -9,6 +9,8 @@ pub mod crash_case;
 pub mod debugger;
 pub mod efi_map;
 pub mod evidence;
+pub mod evidence_cases;
+pub mod evidence_outcome;
 pub mod facts;
 pub mod guest;
 pub mod guest_memory;
@@ -20,6 +22,7 @@ pub mod letter;
 pub mod log;
 pub mod machine;
 pub mod memblock;
+pub mod panic_path;
 pub mod parallel;
 pub mod program;
 pub mod properties;
@@ -32,6 +35,7 @@ pub mod usable_cases;
 pub mod usable_memory;
 pub mod usable_outcome;
 pub mod vmcore;
+pub mod witness;
 
 /// How many checks passed, and how many did not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

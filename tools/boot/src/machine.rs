@@ -23,11 +23,16 @@ pub struct Machine<'a> {
     pub command_line: String,
     /// Memory, in MiB.
     pub memory: u64,
+    /// Whether it has a watchdog: an Intel 6300ESB, on PCI.
+    pub watchdog: bool,
 }
 
 /// A processor that starts the firmware as quickly as any, and that faults unaligned accesses to
 /// Device memory.
 const CPU: &str = "cortex-a57";
+
+/// The disk, among the machine's files.
+pub const DISK: &str = "vmcore";
 
 /// How many processors. With one alone, QEMU up to 10.1 lets unaligned accesses to Device memory
 /// pass, and the fault of 2017 does not show.
@@ -45,7 +50,7 @@ impl Machine<'_> {
 
     /// The disk that the crash kernel writes the dump on.
     pub fn disk(&self) -> PathBuf {
-        self.dir.join("vmcore")
+        self.dir.join(DISK)
     }
 
     fn variables(&self) -> PathBuf {
@@ -74,6 +79,7 @@ impl Machine<'_> {
                 option_value(&self.disk())
             ))
             .args(["-device", "virtio-blk-device,drive=dump"])
+            .args(if self.watchdog { &["-device", "i6300esb"][..] } else { &[] })
             .arg("-kernel")
             .arg(&self.kernel)
             .arg("-initrd")
@@ -157,6 +163,7 @@ mod tests {
             kernel: "Image".into(),
             command_line: "console=ttyAMA0 quiet".into(),
             memory: 1024,
+            watchdog: false,
         }
     }
 

@@ -29,6 +29,11 @@ impl Span {
         self.start < other.end && other.start < self.end
     }
 
+    /// Whether `address` is in this span.
+    pub fn contains_address(self, address: u64) -> bool {
+        (self.start..self.end).contains(&address)
+    }
+
     /// Whether all of `other` is in this span.
     pub fn contains(self, other: Self) -> bool {
         self.start <= other.start && other.end <= self.end

@@ -5,6 +5,7 @@
 use crate::{
     Counts,
     crash::{self, CrashOptions},
+    evidence_cases,
     guest::Guest,
     kunit, usable_cases,
 };
@@ -23,10 +24,11 @@ pub struct Group {
 }
 
 /// The groups, the quick ones first.
-pub const GROUPS: [Group; 5] = [
+pub const GROUPS: [Group; 6] = [
     Group { name: "KUnit", run: kunit },
     Group { name: "crash, one kernel with the series", run: crash::mixed },
     Group { name: "usable memory", run: usable_cases::run },
+    Group { name: "evidence", run: evidence_cases::quick },
     Group { name: "crash", run: |source| crash(source, false) },
     Group { name: "crash, mapping of 2017", run: |source| crash(source, true) },
 ];

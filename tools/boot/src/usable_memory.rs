@@ -3,7 +3,7 @@
 //! The flat device tree that a kernel was given: what it may use, and that it describes nothing.
 
 use crate::span::Span;
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use fdt::{Fdt, node::FdtNode};
 
 /// The property of `/chosen` that lists what a crash kernel may use.
@@ -14,6 +14,39 @@ pub fn property(blob: &[u8]) -> Result<Option<Vec<u8>>> {
     let tree = tree(blob)?;
     let property = tree.find_node("/chosen").and_then(|chosen| chosen.property(PROPERTY));
     Ok(property.map(|property| property.value.to_vec()))
+}
+
+/// The tree at the beginning of `blob` with another value of the property, and as long as before: what
+/// is there may only be replaced by something that is not longer.
+pub fn with_property(blob: &[u8], value: &[u8]) -> Result<Vec<u8>> {
+    /// How far before the value its length is: the name comes between them.
+    const LENGTH: usize = 8;
+    /// Where the header has the size of the structure block.
+    const STRUCTURE_SIZE: usize = 36;
+    let word = |tree: &[u8], at: usize| -> Result<usize> {
+        let bytes =
+            tree.get(at..at + 4).ok_or_else(|| anyhow!("the flat device tree is cut short"))?;
+        Ok(u32::from_be_bytes(bytes.try_into()?) as usize)
+    };
+    let old = tree(blob)?;
+    let total = old.total_size();
+    let old = old.find_node("/chosen").and_then(|chosen| chosen.property(PROPERTY));
+    let old = old.ok_or_else(|| anyhow!("there is no {PROPERTY} to be replaced"))?.value;
+    ensure!(value.len() <= old.len(), "{} bytes are more than {}", value.len(), old.len());
+    let at = old.as_ptr() as usize - blob.as_ptr() as usize;
+    let (room, needed) = (old.len().next_multiple_of(4), value.len().next_multiple_of(4));
+
+    let mut tree = blob[..total].to_vec();
+    let (structure, size) = (word(&tree, 8)?, word(&tree, STRUCTURE_SIZE)?);
+    tree[at..at + room].fill(0);
+    tree[at..at + value.len()].copy_from_slice(value);
+    tree[at - LENGTH..][..4].copy_from_slice(&(value.len() as u32).to_be_bytes());
+    // What follows in the structure block moves up to the shorter value.
+    tree.copy_within(at + room..structure + size, at + needed);
+    let size = size - (room - needed);
+    tree[structure + size..][..room - needed].fill(0);
+    tree[STRUCTURE_SIZE..][..4].copy_from_slice(&(size as u32).to_be_bytes());
+    Ok(tree)
 }
 
 /// The ranges in the bytes of the property, two cells for an address and two for a size.
@@ -107,6 +140,20 @@ mod tests {
     #[test]
     fn an_empty_property_is_there() {
         assert_eq!(property(&with_usable(b"")).unwrap(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_value_is_replaced_by_one_that_is_not_longer() {
+        let mut blob = with_usable(&[1; 32]);
+        let total = blob.len();
+        for value in [&[2; 32][..], &[3; 31], &[4; 16], &[5; 13], b""] {
+            blob.extend_from_slice(b"behind the tree");
+            blob = with_property(&blob, value).unwrap();
+            assert_eq!(property(&blob).unwrap().as_deref(), Some(value));
+            assert_eq!(nodes(&blob).unwrap(), ["chosen"]);
+            assert_eq!(blob.len(), total);
+        }
+        assert!(with_property(&with_usable(&[1; 16]), &[2; 17]).is_err());
     }
 
     #[test]

@@ -28,9 +28,13 @@ attribute name __init;
 + */
 +void __init acpi_prepare_panic(void)
 +{
++	bool nospcr = param_acpi_nospcr;
++
++	/* Where a console is preferred, no early one is taken any more. */
++	param_acpi_nospcr = true;
 +	acpi_boot_table_init();
 +	if (!acpi_disabled) {
-+		acpi_parse_spcr(!param_acpi_nospcr, false);
++		acpi_parse_spcr(!nospcr, false);
 +		psci_acpi_init();
 +	}
 +	loops_per_jiffy = read_sysreg(cntfrq_el0) / HZ;

@@ -177,13 +177,20 @@ fn stops() -> Vec<Case> {
     [
         ("panic-absent", Told { panic: None, ..USUAL }, seen, Then::Stays),
         ("panic-5", Told { panic: Some("5"), ..USUAL }, seen, Then::Restarts(5)),
+        ("spcr", Told { early_console: false, ..USUAL }, seen, Then::Restarts(0)),
+        (
+            "nospcr",
+            Told { early_console: false, more: "acpi=nospcr", ..USUAL },
+            None,
+            Then::Restarts(0),
+        ),
         ("acpi-off", off, seen, Then::Stays),
         ("acpi-off-unseen", Told { early_console: false, ..off }, None, Then::Stays),
         ("watchdog", Told { early_console: false, watchdog: true, ..off }, None, Then::Restarts(0)),
     ]
     .map(|(name, told, says, then)| Case {
         name: format!("stop-{name}"),
-        quick: ["panic-absent", "panic-5", "watchdog"].contains(&name),
+        quick: ["panic-absent", "panic-5", "spcr", "watchdog"].contains(&name),
         series: true,
         loader: Loader::File,
         scale: SMALL,

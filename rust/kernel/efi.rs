@@ -20,7 +20,6 @@ use crate::{
     page::PAGE_SIZE,
     phys::{
         PageSize,
-        PhysAddr,
         PhysRange, //
     },
     prelude::*, //

@@ -19,10 +19,14 @@ use kernel::{
         EarlyBoot,
         MOST_LINES, //
     },
-    efi::MemoryMap,
+    efi::{
+        MemoryMap,
+        NATIVE_PAGE, //
+    },
     memblock::Memblock,
     phys::{
         Difference,
+        PhysAddr,
         PhysRange, //
     },
     prelude::*, //
@@ -61,7 +65,7 @@ pub unsafe extern "C" fn efi_reserve_acpi_reclaim() {
     let memblock = Memblock::of_boot(&boot);
     let ranges = map.acpi_reclaim().reserved();
     let count = ranges.clone().count();
-    if count.saturating_add(SPARE_RESERVATIONS) <= memblock.free_reservations() {
+    if has_room(memblock, count, SPARE_RESERVATIONS) {
         reserve(memblock, ranges);
     } else {
         pr_info!("ACPI Reclaim memory: {count} ranges: to be reserved when memblock has room\n");
@@ -86,8 +90,17 @@ pub unsafe extern "C" fn efi_protect_acpi_reclaim() {
     if all_reserved(memblock, ranges.clone()) {
         return;
     }
+    // A limit on memory (`mem=`) truncates the reservations, too. What is left of the spare entries
+    // is for page tables.
+    if has_room(memblock, ranges.clone().count(), SPARE_RESERVATIONS / 2) {
+        reserve(memblock, ranges);
+        return;
+    }
+    // Lists and page tables take whole pages: bytes above the last whole page would be left.
+    let free = largest_free(&memblock, memblock.reserved(), ranges)
+        .and_then(|free| free.whole_pages_within(NATIVE_PAGE));
     // memblock would look for mirrored memory first, wherever that is.
-    match largest_free(&memblock, memblock.reserved(), ranges) {
+    match free {
         Some(free) if !memblock.has_mirror() => memblock.allocate_below(free.last().next()),
         _ => boot.stop(NO_FREE_MEMORY),
     }
@@ -121,12 +134,20 @@ pub unsafe extern "C" fn efi_reserve_acpi_reclaim_late() {
     memblock.allocate_below(None);
 }
 
+/// Whether memblock can reserve `count` more ranges, and `spare` ones after them, before its list
+/// can grow.
+#[inline]
+fn has_room(memblock: Memblock<'_>, count: usize, spare: usize) -> bool {
+    count.saturating_add(spare) <= memblock.free_reservations()
+}
+
 /// Whether all of `ranges`, which are sorted and without overlaps, are reserved.
+///
+/// The last byte of the address space is not asked for: the end of what memblock holds is a number,
+/// so it leaves that byte out of all that it is given.
 #[inline]
 fn all_reserved(memblock: Memblock<'_>, ranges: impl Iterator<Item = PhysRange>) -> bool {
-    Difference::new(ranges, memblock.reserved())
-        .next()
-        .is_none()
+    Difference::new(ranges, memblock.reserved()).all(|rest| rest.start() == PhysAddr::MAX)
 }
 
 /// Reserves `ranges`, and says which.

@@ -9,7 +9,7 @@ use crate::{
     ktap::Ending,
     log::Log,
     run::{End, Run},
-    span::{Span, merged},
+    span::{Span, bytes, covers, list, merged},
     usable_memory::PROPERTY,
     witness::{Testimony, evidence_in},
 };
@@ -81,9 +81,13 @@ fn judge_testimony(seen: &Testimony, expected: Expected) -> Result<String> {
         Expected::Saves => {
             let by_runtime = by_runtime(&seen.changed, &first.efi_map)?;
             let dump = saves(seen)?;
+            let tables = first.acpi_reclaim();
+            let apart = tables.iter().all(|table| !table.overlaps(seen.crash_memory));
+            ensure!(apart && !tables.is_empty(), "ACPI tables: {}", list(&tables));
+            let tables = bytes(tables) >> 10;
             Ok(format!(
-                "{compared} MiB compared, {by_runtime} bytes changed by firmware, 0 by the crash \
-                 kernel; {dump}{panic}"
+                "{compared} MiB compared, {tables} KiB of ACPI tables among them: {by_runtime} bytes \
+                 changed by firmware, 0 by the crash kernel; {dump}{panic}"
             ))
         }
         Expected::Stops { says, then } => {
@@ -145,6 +149,9 @@ fn saves(seen: &Testimony) -> Result<String> {
     if let Some(check) = second.checks.iter().find(|check| check.ending != Ending::Passed) {
         bail!("the crash kernel's check {} failed: {}", check.name, check.why.join(" "));
     }
+    // What was not compared is what it was given, and no more.
+    let given = &second.usable;
+    ensure!(covers([seen.crash_memory], given.iter().copied()), "it was given {}", list(given));
     let took_all = second.checks.iter().any(|check| check.name == "take-all-memory");
     ensure!(took_all, "no process has taken all memory");
     let tested = crash.second_log.lines().filter(|line| line.contains(" pattern ")).count();

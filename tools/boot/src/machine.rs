@@ -181,6 +181,15 @@ mod tests {
     }
 
     #[test]
+    fn a_watchdog_is_there_when_it_is_asked_for() {
+        let qemu = qemu();
+        let mut machine = machine(&qemu, Path::new("a"));
+        assert!(!machine.cmd().to_string().contains("i6300esb"));
+        machine.watchdog = true;
+        assert!(machine.cmd().to_string().contains(" -device i6300esb "));
+    }
+
+    #[test]
     fn the_script_begins_with_fresh_variables() {
         let dir = tempfile::tempdir().unwrap();
         let mut qemu = qemu();

@@ -20,7 +20,8 @@ use kernel::{
     },
     efi::{
         acpi_tables,
-        uses_acpi, //
+        uses_acpi,
+        NATIVE_PAGE, //
     },
     fdt::{
         chosen_property,
@@ -134,7 +135,7 @@ fn confine(boot: &EarlyBoot, property: &[u8]) {
     let usable = reg
         .entries()
         .take(room)
-        .filter_map(|entry| range_of(entry).ok());
+        .filter_map(|entry| range_of(entry, NATIVE_PAGE).ok());
     let limits = limits(boot, memblock, usable.clone().count());
     let Some(plan) = Plan::new(&memblock, usable, acpi_tables(boot), limits) else {
         boot.stop(NOTHING_USABLE);
@@ -148,7 +149,7 @@ fn report(boot: &EarlyBoot, memblock: Memblock<'_>, reg: Reg<'_>, room: usize) {
     let mut ignored = 0;
     for (index, entry) in reg.entries().enumerate() {
         let fault = if index < room {
-            usable(&memblock, acpi_tables(boot), entry)
+            usable(&memblock, acpi_tables(boot), entry, NATIVE_PAGE)
         } else {
             Err(Fault::TooMany)
         };

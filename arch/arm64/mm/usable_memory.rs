@@ -36,6 +36,8 @@ pub enum Fault {
     Empty,
     /// No memory that is mapped.
     NoMemory,
+    /// Less than a page that could be mapped.
+    NoWholePage,
     /// ACPI tables, and no other memory.
     OnlyTables,
     /// Behind as many entries as memblock has room for.
@@ -49,22 +51,28 @@ impl fmt::Display for Fault {
             Self::BeyondAddressSpace => "reaches beyond the address space",
             Self::Empty => "is empty",
             Self::NoMemory => "is no memory that could be used",
+            Self::NoWholePage => "has no whole page",
             Self::OnlyTables => "is ACPI tables, which are not for use",
             Self::TooMany => "is one too many",
         })
     }
 }
 
-/// The range that an entry of the property gives.
+/// The range that an entry of the property gives, in whole pages.
+///
+/// The linear map leaves out what is less than a page. memblock would allocate from it all the same,
+/// and the kernel would fault.
 #[inline]
-pub fn range_of(entry: RegEntry) -> Result<PhysRange, Fault> {
-    match (entry.addr, entry.size) {
-        (_, Some(0)) => Err(Fault::Empty),
-        (Some(addr), Some(size)) => {
-            PhysRange::from_start_size(PhysAddr::new(addr), size).ok_or(Fault::BeyondAddressSpace)
-        }
-        _ => Err(Fault::BeyondAddressSpace),
-    }
+pub fn range_of(entry: RegEntry, page: PageSize) -> Result<PhysRange, Fault> {
+    let range = match (entry.addr, entry.size) {
+        (_, Some(0)) => return Err(Fault::Empty),
+        (Some(addr), Some(size)) => PhysRange::from_start_size(PhysAddr::new(addr), size),
+        _ => None,
+    };
+    range
+        .ok_or(Fault::BeyondAddressSpace)?
+        .whole_pages_within(page)
+        .ok_or(Fault::NoWholePage)
 }
 
 /// The range that an entry of the property gives, if there is memory in it to allocate from.
@@ -75,8 +83,9 @@ pub fn usable(
     memory: &impl Memory,
     tables: impl Iterator<Item = PhysRange> + Clone,
     entry: RegEntry,
+    page: PageSize,
 ) -> Result<PhysRange, Fault> {
-    let range = range_of(entry)?;
+    let range = range_of(entry, page)?;
     if own_memory(memory, tables, range).next().is_some() {
         Ok(range)
     } else if mapped(memory).any(|mapped| mapped.overlaps(range)) {

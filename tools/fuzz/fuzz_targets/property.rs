@@ -7,6 +7,7 @@
 use kernel::{
     arm64::usable_memory::{Fault, range_of},
     fdt::{Cells, Reg},
+    phys::PageSize,
 };
 use libfuzzer_sys::fuzz_target;
 use oracle::{Span, given, number};
@@ -31,8 +32,10 @@ fuzz_target!(|input: Input<'_>| {
     };
     let entry_size = 4 * (address + size);
     assert_eq!(reg.leftover(), input.bytes.len() % entry_size);
+    // Of single bytes each range is whole.
+    let byte = PageSize::new_checked(1).expect("a power of two");
     let came = reg.entries().map(|entry| {
-        let range = range_of(entry);
+        let range = range_of(entry, byte);
         let span =
             range.map(|range| Span { first: range.start().as_u64(), last: range.last().as_u64() });
         span.map_err(|fault| match fault {

@@ -28,6 +28,8 @@ pub enum Fault {
     Empty,
     /// A number of it, or its last byte, needs more than 64 bits.
     BeyondAddressSpace,
+    /// It has no whole native page.
+    NoWholePage,
     /// There is no mapped memory in it.
     NoMemory,
     /// There is mapped memory in it, and all of it is ACPI.
@@ -69,6 +71,15 @@ fn range(address: Option<u64>, size: Option<u64>) -> Result<Span, Fault> {
     }
 }
 
+/// The whole native pages of an entry.
+///
+/// Open: part of a page at either end of an entry. It cannot be mapped without memory that was not
+/// given, so it is none.
+fn whole_pages(boot: &Boot, entry: Result<Span, Fault>) -> Result<Span, Fault> {
+    let pages = Set::of(&[entry?]).whole_pages(boot.page);
+    pages.spans().first().copied().ok_or(Fault::NoWholePage)
+}
+
 /// Open: how many entries count. As many as memblock has room for, and one in any case.
 fn counted(boot: &Boot) -> usize {
     boot.room.max(1)
@@ -78,7 +89,8 @@ fn counted(boot: &Boot) -> usize {
 /// cannot be decoded.
 pub(crate) fn ranges(boot: &Boot, property: &[u8]) -> Option<Vec<Span>> {
     let entries = given(property, boot.cells)?;
-    Some(entries.into_iter().take(counted(boot)).filter_map(Result::ok).collect())
+    let entries = entries.into_iter().take(counted(boot));
+    Some(entries.filter_map(|entry| whole_pages(boot, entry).ok()).collect())
 }
 
 /// What each whole entry of the property of `boot` is good for: there is memory in the range to
@@ -90,13 +102,14 @@ pub fn judged(boot: &Boot, property: &[u8]) -> Option<Vec<Result<Span, Fault>>> 
         if index >= counted(boot) {
             return Err(Fault::TooMany);
         }
-        let memory = mapped.and(&Set::of(&[entry?]));
+        let range = whole_pages(boot, entry)?;
+        let memory = mapped.and(&Set::of(&[range]));
         if memory.is_empty() {
             Err(Fault::NoMemory)
         } else if memory.without(&tables).is_empty() {
             Err(Fault::OnlyTables)
         } else {
-            entry
+            Ok(range)
         }
     };
     Some(given(property, boot.cells)?.into_iter().enumerate().map(judge).collect())

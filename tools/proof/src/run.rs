@@ -93,7 +93,7 @@ impl<'a> Machine<'a> {
     pub fn judged(&self) -> Option<Vec<Result<Span, Fault>>> {
         let judge = |(index, entry)| {
             let fault = if index < self.boot.room.max(1) {
-                usable(&self.memory, self.raw_tables(), entry)
+                usable(&self.memory, self.raw_tables(), entry, self.page)
             } else {
                 Err(usable_memory::Fault::TooMany)
             };
@@ -120,7 +120,8 @@ impl<'a> Machine<'a> {
     /// `confine()` of confine_memory.rs.
     fn confine(&mut self, reg: Reg<'_>) -> bool {
         let entries = reg.entries().take(self.boot.room.max(1));
-        let usable = entries.filter_map(|entry| range_of(entry).ok());
+        let page = self.page;
+        let usable = entries.filter_map(|entry| range_of(entry, page).ok());
         let used = usable.clone().count();
         self.apply(usable, used)
     }
@@ -165,6 +166,7 @@ fn fault_of(fault: usable_memory::Fault) -> Fault {
     match fault {
         usable_memory::Fault::BeyondAddressSpace => Fault::BeyondAddressSpace,
         usable_memory::Fault::Empty => Fault::Empty,
+        usable_memory::Fault::NoWholePage => Fault::NoWholePage,
         usable_memory::Fault::NoMemory => Fault::NoMemory,
         usable_memory::Fault::OnlyTables => Fault::OnlyTables,
         usable_memory::Fault::TooMany => Fault::TooMany,

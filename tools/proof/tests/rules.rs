@@ -33,6 +33,10 @@ fn no_limits() -> Limits {
     }
 }
 
+fn page_size() -> PageSize {
+    PageSize::new_checked(PAGE).unwrap()
+}
+
 /// From page `first` to before page `end`.
 fn pages(first: u64, end: u64) -> PhysRange {
     range(BASE + first * PAGE, (end - first) * PAGE)
@@ -64,17 +68,21 @@ fn r5_each_useless_entry_is_named() {
         ((page(20), 2 * PAGE), Err(Fault::OnlyTables)),
         ((page(40), 2 * PAGE), Err(Fault::NoMemory)),
         ((page(42), PAGE), Err(Fault::NoMemory)),
-        // One byte of memory next to the tables.
-        ((page(20) - 1, 2 * PAGE), Ok(())),
+        // Part of a page, and parts of two.
+        ((page(0), PAGE - 1), Err(Fault::NoWholePage)),
+        ((page(0) + 1, 2 * PAGE - 2), Err(Fault::NoWholePage)),
+        // One page of memory next to the tables; less than that is none.
+        ((page(19), 2 * PAGE), Ok(())),
+        ((page(20) - 1, 2 * PAGE), Err(Fault::OnlyTables)),
         ((page(0), u64::MAX - page(0)), Ok(())),
     ];
     for ((addr, size), wanted) in cases {
         let entry = property_of(&[(addr, size)])[0];
-        let got = usable(&memory, tables.clone(), entry);
+        let got = usable(&memory, tables.clone(), entry, page_size());
         assert_eq!(got.map(|_| ()), wanted, "address {addr:#x}, size {size:#x}");
     }
     let wide = RegEntry { addr: None, size: Some(1) };
-    assert_eq!(range_of(wide), Err(Fault::BeyondAddressSpace));
+    assert_eq!(range_of(wide, page_size()), Err(Fault::BeyondAddressSpace));
 }
 
 /// What the kernel prints of ranges, as its neighbours do, and of faults.
@@ -102,7 +110,7 @@ fn r5_without_usable_memory_nothing_is_changed() {
         let (memory, tables) = small_machine();
         let before = memory.spans(false).collect::<Vec<_>>();
         let property = property_of(property);
-        let ranges = property.iter().filter_map(|entry| range_of(*entry).ok());
+        let ranges = property.iter().filter_map(|entry| range_of(*entry, page_size()).ok());
         assert!(Plan::new(&memory, ranges, tables, no_limits()).is_none());
         assert_eq!(memory.spans(false).collect::<Vec<_>>(), before);
     }

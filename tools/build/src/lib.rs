@@ -13,6 +13,7 @@ pub mod compile;
 pub mod config;
 pub mod deps;
 pub mod find;
+pub mod firmware;
 pub mod guest_packages;
 pub mod insertion;
 pub mod kernel;

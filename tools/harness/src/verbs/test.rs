@@ -91,6 +91,8 @@ fn layout() -> Result<Counts> {
     let kernel = kernel.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
     let checks = [
         cargo()?.args(["fmt", "--all", "--check"]),
+        // A workspace of its own.
+        cargo()?.args(["fmt", "--check", "--manifest-path", "tools/firmware/Cargo.toml"]),
         cargo()?.args(["fmt", "--all", "--check", "--manifest-path", "tools/fuzz/Cargo.toml"]),
         Cmd::new("rustfmt")
             .args(["--check", "--edition", "2021", "--config-path"])

@@ -79,13 +79,18 @@ table_hashes() {
 	find /sys/firmware/acpi/tables -type f | sort | xargs -r sha256sum
 }
 
-facts() {
+# memory_facts: what there can be thousands of is told once, and is not accessed.
+memory_facts() {
 	uname -r | section uname
 	section iomem </proc/iomem
 	head -n 3 /proc/meminfo | section meminfo
 	section cmdline </proc/cmdline
 	xxd -p /sys/firmware/fdt | section fdt
-	dev_mem | section devmem
 	table_hashes | section tables
+}
+
+facts() {
+	memory_facts
+	dev_mem | section devmem
 	grep ioremap /proc/vmallocinfo | section ioremap
 }

@@ -5,6 +5,7 @@
 use crate::{
     evidence::Evidence,
     facts::Facts,
+    firmware_boot::Firmware,
     guest::{CrashOrders, Guest},
     log::{self, Log},
     machine::{EARLY_CONSOLE, Machine},
@@ -88,6 +89,8 @@ pub struct CrashCase<'a> {
     pub takes_all_memory: bool,
     /// Whether the first kernel starts a watchdog before it crashes.
     pub watchdog: bool,
+    /// What starts the first kernel, if not the firmware of the machine.
+    pub firmware: Option<Firmware<'a>>,
 }
 
 /// A crash that was.
@@ -128,6 +131,7 @@ impl<'a> CrashCase<'a> {
             crash_command_line: format!("{} nr_cpus=1 reset_devices", command_line()),
             takes_all_memory: false,
             watchdog: false,
+            firmware: None,
         }
     }
 
@@ -160,8 +164,13 @@ impl<'a> CrashCase<'a> {
             ),
             memory: self.memory,
             watchdog: self.watchdog,
+            files: Vec::new(),
         };
         fs::create_dir_all(&machine.dir)?;
+        let machine = match self.firmware {
+            Some(firmware) => firmware.starts(machine, false)?,
+            None => machine,
+        };
         machine.prepare()?;
         let evidence = Evidence::new(&self.name, self.evidence_pages);
         evidence.write(&machine.disk())?;

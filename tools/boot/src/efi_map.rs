@@ -3,6 +3,7 @@
 //! The EFI memory map, as `efi=debug` prints it.
 
 use crate::{log::Log, span::Span};
+use anyhow::{Context, Result};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -45,6 +46,84 @@ fn write_back(attributes: &str) -> bool {
     }
 }
 
+/// The kernel's names of the types, by their numbers.
+const KINDS: [&str; 16] = [
+    "Reserved",
+    "Loader Code",
+    "Loader Data",
+    "Boot Code",
+    "Boot Data",
+    "Runtime Code",
+    "Runtime Data",
+    "Conventional",
+    "Unusable",
+    ACPI_RECLAIM,
+    "ACPI Mem NVS",
+    "MMIO",
+    "MMIO Port",
+    "PAL Code",
+    "Persistent",
+    "Unaccepted",
+];
+
+/// The kernel's names of the attributes, and their bits.
+const ATTRIBUTES: [(&str, u64); 15] = [
+    ("RUN", 1 << 63),
+    ("HP", 1 << 20),
+    ("CC", 1 << 19),
+    ("SP", 1 << 18),
+    ("RO", 1 << 17),
+    ("MR", 1 << 16),
+    ("NV", 1 << 15),
+    ("XP", 1 << 14),
+    ("RP", 1 << 13),
+    ("WP", 1 << 12),
+    ("UCE", 1 << 4),
+    ("WB", 1 << 3),
+    ("WT", 1 << 2),
+    ("WC", 1 << 1),
+    ("UC", 1 << 0),
+];
+
+/// The descriptors as the firmware has them, for the oracle: with a size that wraps around the
+/// address space, or none.
+pub fn numbers(log: &Log) -> Result<Vec<oracle::Descriptor>> {
+    let hex = |digits: &str| u64::from_str_radix(digits, 16);
+    log.lines()
+        .filter_map(|line| LINE.captures(line))
+        .map(|parts| {
+            let (start, last) = (hex(&parts[1])?, hex(&parts[2])?);
+            Ok(oracle::Descriptor {
+                kind: kind(parts[3].trim_end())?,
+                start,
+                pages: last.wrapping_add(1).wrapping_sub(start) >> 12,
+                attributes: attributes(&parts[4])?,
+            })
+        })
+        .collect()
+}
+
+fn kind(name: &str) -> Result<u32> {
+    if let Some(number) = name.strip_prefix("type=") {
+        return Ok(number.parse()?);
+    }
+    let found = KINDS.iter().position(|kind| *kind == name);
+    Ok(found.with_context(|| format!("no type of EFI is called '{name}'"))? as u32)
+}
+
+fn attributes(text: &str) -> Result<u64> {
+    if let Some(digits) = text.strip_prefix("attr=0x") {
+        return Ok(u64::from_str_radix(digits, 16)?);
+    }
+    let names = text.split('|').map(str::trim).filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            let found = ATTRIBUTES.iter().find(|(known, _)| *known == name);
+            Ok(found.with_context(|| format!("no attribute of EFI is called '{name}'"))?.1)
+        })
+        .sum()
+}
+
 /// The kernel's name of EFI_ACPI_RECLAIM_MEMORY.
 pub const ACPI_RECLAIM: &str = "ACPI Reclaim";
 
@@ -67,6 +146,27 @@ mod tests {
         assert!(map[1].write_back);
         assert_eq!(map[2].kind, "MMIO");
         assert!(!map[2].write_back);
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_firmware() {
+        let log = Log::new(
+            "efi:   0x000004000000-0x000007ffffff [MMIO        |RUN|  |  |  |  |  |  |  |  |  |   |  |  |WC|  ]\n\
+             efi:   0x000050000000-0x00004fffffff [type=99|attr=0x800000000000000f]\n\
+             efi:   0xfffffffffffff000-0x000000000fff [ACPI Reclaim|   |  |  |  |  |  |  |  |  |  |   |WB|  |  |  ]\n",
+        );
+        let descriptor =
+            |kind, start, pages, attributes| oracle::Descriptor { kind, start, pages, attributes };
+        assert_eq!(
+            numbers(&log).unwrap(),
+            [
+                descriptor(11, 0x400_0000, 0x4000, 1 << 63 | 2),
+                descriptor(99, 0x5000_0000, 0, 0x8000_0000_0000_000f),
+                descriptor(9, 0xffff_ffff_ffff_f000, 2, 8),
+            ]
+        );
+        let odd = "efi:   0x000004000000-0x000007ffffff [MMIO        |NEW|  ]";
+        assert!(numbers(&Log::new(odd)).is_err());
     }
 
     #[test]

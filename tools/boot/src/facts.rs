@@ -135,7 +135,7 @@ fn ioremap(line: &str) -> Option<Span> {
     Some(Span { start, end: start + size.saturating_sub(GUARD_PAGE) })
 }
 
-fn mem_total(meminfo: &[String]) -> Result<u64> {
+pub(crate) fn mem_total(meminfo: &[String]) -> Result<u64> {
     let kilobytes: u64 = meminfo
         .iter()
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"))
@@ -144,7 +144,7 @@ fn mem_total(meminfo: &[String]) -> Result<u64> {
     Ok(kilobytes * 1024)
 }
 
-fn table(line: &str) -> Result<(String, String)> {
+pub(crate) fn table(line: &str) -> Result<(String, String)> {
     let (hash, path) =
         line.split_once("  ").with_context(|| format!("not a line of sha256sum: '{line}'"))?;
     let name = path.rsplit_once("/tables/").map_or(path, |(_, name)| name);
@@ -177,7 +177,7 @@ fn saved(lines: &[String]) -> Result<Saved> {
     })
 }
 
-fn hex_bytes(lines: &[String]) -> Result<Vec<u8>> {
+pub(crate) fn hex_bytes(lines: &[String]) -> Result<Vec<u8>> {
     let digits = lines.concat();
     (0..digits.len())
         .step_by(2)

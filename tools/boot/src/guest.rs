@@ -2,7 +2,7 @@
 
 //! What stands in the guest's file system.
 
-use crate::{archive::Archive, crash_case::Loader, program, span::Span};
+use crate::{archive::Archive, crash_case::Loader, program};
 use anyhow::{Context, Result};
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,6 @@ use util::place;
 
 /// The parts that every initramfs is put together from.
 pub struct Guest {
-    root: PathBuf,
     busybox: PathBuf,
     kexec: PathBuf,
     libraries: BTreeMap<String, PathBuf>,
@@ -36,20 +35,6 @@ pub struct CrashOrders<'a> {
     pub watchdog: bool,
 }
 
-/// What the first of two kernels is told, when it starts the second one without a crash.
-pub struct KexecOrders<'a> {
-    /// The second kernel.
-    pub image: &'a Path,
-    /// Its command line.
-    pub command_line: &'a str,
-    /// What `linux,usable-memory-range` is to have.
-    pub usable: &'a [u8],
-    /// Whether the ACPI Reclaim memory of the EFI map is to follow in it.
-    pub tables_usable: bool,
-    /// Where the second kernel and its initramfs have to be.
-    pub place: Span,
-}
-
 impl Guest {
     /// Finds the parts among the packages for the guest.
     pub fn find() -> Result<Self> {
@@ -59,7 +44,6 @@ impl Guest {
             busybox: program::find(&root, &["bin/busybox", "usr/bin/busybox"])?,
             libraries: program::needed(&root, &kexec)?,
             kexec,
-            root,
             scripts: place::checkout()?.join("scripts/guest"),
         })
     }
@@ -81,28 +65,14 @@ impl Guest {
         Ok(archive)
     }
 
-    /// An initramfs that starts a second kernel, with a device tree that it has changed.
-    pub fn kexec(&self, orders: &KexecOrders<'_>) -> Result<Archive> {
-        let mut second_initramfs = Vec::new();
-        let second = self.common()?.bytes("guest/case", "script=kexec-second\n");
-        second.write(&mut second_initramfs)?;
-        let fdtput = program::find(&self.root, &["bin/fdtput", "usr/bin/fdtput"])?;
-        let mut archive = self
-            .common()?
-            .bytes("guest/case", orders.text())
-            .file("boot/Image", orders.image)?
-            .bytes("boot/second.cpio", second_initramfs)
-            .file("sbin/kexec", &self.kexec)?
-            .file("sbin/fdtput", &fdtput)?;
-        for (path, file) in program::needed(&self.root, &fdtput)?.iter().chain(&self.libraries) {
-            archive = archive.file(path, file)?;
-        }
-        Ok(archive)
-    }
-
     /// An initramfs that does nothing but say that it has come up.
     pub fn boot_only(&self) -> Result<Archive> {
         Ok(self.common()?.bytes("guest/case", "script=boot-only\n"))
+    }
+
+    /// An initramfs that says what memory the kernel sees.
+    pub fn memory(&self) -> Result<Archive> {
+        Ok(self.common()?.bytes("guest/case", "script=memory\n"))
     }
 
     fn common(&self) -> Result<Archive> {
@@ -143,22 +113,6 @@ impl CrashOrders<'_> {
     }
 }
 
-impl KexecOrders<'_> {
-    /// The orders as assignments of the shell.
-    fn text(&self) -> String {
-        let bytes: Vec<_> = self.usable.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!(
-            "script=kexec-first\nusable='{}'\ntables_usable={}\nmem_min={:#x}\nmem_max={:#x}\n\
-             second_command_line='{}'\n",
-            bytes.join(" "),
-            yes_or_no(self.tables_usable),
-            self.place.start,
-            self.place.end - 1,
-            self.command_line
-        )
-    }
-}
-
 fn yes_or_no(whether: bool) -> &'static str {
     if whether { "yes" } else { "no" }
 }
@@ -186,18 +140,5 @@ mod tests {
         assert_eq!(said, "-c 3 yes console=ttyAMA0 panic=-1\n");
         let script = format!("{}echo $script $takes_all_memory", orders.crash_text());
         assert_eq!(Cmd::new("sh").args(["-euc", &script]).read().unwrap(), "crash yes\n");
-    }
-    #[test]
-    fn orders_have_each_byte_of_the_property() {
-        let orders = KexecOrders {
-            image: Path::new("Image"),
-            command_line: "console=ttyAMA0 panic=-1",
-            usable: &[0, 0x48, 0xff],
-            tables_usable: true,
-            place: Span { start: 0x4800_0000, end: 0x5800_0000 },
-        };
-        let script = format!("{}echo $usable $tables_usable $mem_min $mem_max", orders.text());
-        let said = Cmd::new("sh").args(["-euc", &script]).read().unwrap();
-        assert_eq!(said, "00 48 ff yes 0x48000000 0x57ffffff\n");
     }
 }

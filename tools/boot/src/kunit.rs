@@ -46,6 +46,7 @@ pub fn run(kernel: &Kernel, qemu: &Qemu, guest: &Guest) -> Result<Counts> {
         command_line: format!("{} kunit.enable=1 kunit.autorun=1", command_line()),
         memory: 1024,
         watchdog: false,
+        files: Vec::new(),
     };
     fs::create_dir_all(&machine.dir)?;
     machine.prepare()?;

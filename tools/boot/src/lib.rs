@@ -4,6 +4,9 @@
 
 pub mod answers;
 pub mod archive;
+pub mod case_boot;
+pub mod case_crash;
+pub mod case_verdict;
 pub mod crash;
 pub mod crash_case;
 pub mod debugger;
@@ -12,15 +15,17 @@ pub mod evidence;
 pub mod evidence_cases;
 pub mod evidence_outcome;
 pub mod facts;
+pub mod fence;
+pub mod firmware_boot;
 pub mod guest;
 pub mod guest_memory;
 pub mod iomem;
-pub mod kexec_case;
 pub mod ktap;
 pub mod kunit;
 pub mod letter;
 pub mod log;
 pub mod machine;
+pub mod matrix;
 pub mod memblock;
 pub mod panic_path;
 pub mod parallel;
@@ -31,9 +36,7 @@ pub mod span;
 pub mod table;
 pub mod test;
 pub mod trouble;
-pub mod usable_cases;
 pub mod usable_memory;
-pub mod usable_outcome;
 pub mod vmcore;
 pub mod witness;
 

@@ -25,6 +25,8 @@ pub struct Machine<'a> {
     pub memory: u64,
     /// Whether it has a watchdog: an Intel 6300ESB, on PCI.
     pub watchdog: bool,
+    /// What QEMU hands to the firmware: names and files.
+    pub files: Vec<(&'static str, PathBuf)>,
 }
 
 /// A processor that starts the firmware as quickly as any, and that faults unaligned accesses to
@@ -85,6 +87,9 @@ impl Machine<'_> {
             .arg("-initrd")
             .arg(self.initramfs())
             .args(["-append", &self.command_line])
+            .args(self.files.iter().flat_map(|(name, path)| {
+                ["-fw_cfg".into(), format!("name={name},file={}", option_value(path))]
+            }))
     }
 
     /// Makes what the machine needs to be switched on, and the script that does it all again.
@@ -100,6 +105,14 @@ impl Machine<'_> {
         let script = self.dir.join("qemu.sh");
         fs::write(&script, self.script())?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+
+    /// Removes what the script makes anew, and is large.
+    pub fn clean(&self) -> Result<()> {
+        for path in [self.variables(), self.disk()] {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
         Ok(())
     }
 
@@ -164,6 +177,7 @@ mod tests {
             command_line: "console=ttyAMA0 quiet".into(),
             memory: 1024,
             watchdog: false,
+            files: vec![("opt/a", "a,b".into())],
         }
     }
 
@@ -177,7 +191,8 @@ mod tests {
         assert!(!line.contains(" -smp 1 "), "one processor hides the fault of 2017: {line}");
         assert!(line.contains("file=code.fd,readonly=on"), "{line}");
         assert!(line.contains("file=a,,b/vmcore"), "{line}");
-        assert!(line.ends_with("-append 'console=ttyAMA0 quiet'"), "{line}");
+        assert!(line.contains(" -append 'console=ttyAMA0 quiet' "), "{line}");
+        assert!(line.ends_with(" -fw_cfg name=opt/a,file=a,,b"), "{line}");
     }
 
     #[test]

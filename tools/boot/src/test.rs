@@ -7,7 +7,7 @@ use crate::{
     crash::{self, CrashOptions},
     evidence_cases,
     guest::Guest,
-    kunit, usable_cases,
+    kunit, matrix,
 };
 use anyhow::Result;
 use build::{
@@ -27,7 +27,7 @@ pub struct Group {
 pub const GROUPS: [Group; 6] = [
     Group { name: "KUnit", run: kunit },
     Group { name: "crash, one kernel with the series", run: crash::mixed },
-    Group { name: "usable memory", run: usable_cases::run },
+    Group { name: "usable memory", run: matrix::run_quick },
     Group { name: "evidence", run: evidence_cases::quick },
     Group { name: "crash", run: |source| crash(source, false) },
     Group { name: "crash, mapping of 2017", run: |source| crash(source, true) },

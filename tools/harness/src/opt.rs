@@ -27,6 +27,8 @@ pub enum Verb {
     Test(TestOptions),
     /// Fuzz the pure files with libFuzzer
     Fuzz(FuzzOptions),
+    /// Do the long list of runs: hostile firmware, hostile device trees, and the evidence
+    Matrix(MatrixOptions),
     /// Run what upstream would run on the series
     Check(CheckOptions),
     /// Write the series into out/patches, ready for git send-email or b4
@@ -69,6 +71,19 @@ pub struct FuzzOptions {
     /// Add what was found to the kept corpus, and minimise it: 1
     #[arg(long, value_name = "0|1", default_value = "0")]
     pub keep: Flag,
+}
+
+/// What `matrix` takes.
+#[derive(Debug, Args)]
+pub struct MatrixOptions {
+    #[command(flatten)]
+    pub kernel: KernelOptions,
+    /// Only the runs whose name has this in it
+    #[arg(long, value_name = "PATTERN")]
+    pub case: Option<String>,
+    /// Print the names, and boot nothing: 1
+    #[arg(long, value_name = "0|1", default_value = "0")]
+    pub list: Flag,
 }
 
 /// What `check` takes.

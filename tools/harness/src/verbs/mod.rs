@@ -12,6 +12,7 @@ pub mod deps;
 pub mod fuzz;
 pub mod help;
 pub mod image;
+pub mod matrix;
 pub mod patches;
 pub mod test;
 

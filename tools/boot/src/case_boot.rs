@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a boot of a case was given, what the rules make of that, and what the kernel made of it.
+
+use crate::{
+    efi_map,
+    fence::{Laid, lost},
+    firmware_boot::Booted,
+    log::Log,
+    memblock::{self, Dump},
+    span,
+};
+use anyhow::{Context, Result};
+use cases::Case;
+use oracle::{Before, Boot, Cells, Outcome, Set, Span};
+
+/// What arm64 has room for in memblock.memory before its lists can grow (`INIT_MEMBLOCK_MEMORY_REGIONS`
+/// in `arch/arm64/include/asm/memory.h`), and what the series leaves of it to others.
+const REGIONS: usize = 1024;
+const SPARE_REGIONS: usize = 32;
+
+/// Pages, physical addresses and the linear map of the flavour `minimal`.
+const PAGE: u64 = 0x1000;
+const PHYSICAL_BITS: u32 = 48;
+const LINEAR_MAP_BITS: u32 = 47;
+
+/// A boot, and what is measured of it.
+pub struct CaseBoot<'a> {
+    /// The case.
+    pub case: &'a Case,
+    /// What came of it.
+    pub booted: &'a Booted,
+    /// What the kernel was given, as the oracle takes it.
+    pub boot: Boot,
+    /// The memory of the machine before anything is taken away.
+    pub before: Before,
+    /// What must come of it.
+    pub outcome: Outcome,
+    /// memblock's lists when they were complete.
+    pub dump: Option<Dump>,
+    /// What the firmware has put into memory.
+    pub laid: Laid,
+}
+
+impl<'a> CaseBoot<'a> {
+    /// Reads the EFI memory map and all else off the console.
+    pub fn new(case: &'a Case, booted: &'a Booted) -> Result<Self> {
+        let map = efi_map::numbers(&booted.log)?;
+        let mut boot = Boot {
+            map,
+            page: PAGE,
+            property: case.property.clone(),
+            cells: Cells { address: case.cells.0 as usize, size: case.cells.1 as usize },
+            last: (1 << PHYSICAL_BITS) - 1,
+            linear_map: 1 << LINEAR_MAP_BITS,
+            ..Boot::default()
+        };
+        let before = oracle::before(&boot);
+        let regions = before.mapped.spans().len() + before.nomap.spans().len();
+        boot.room = REGIONS.saturating_sub(regions + SPARE_REGIONS);
+        Ok(Self {
+            case,
+            booted,
+            outcome: oracle::outcome(&boot),
+            before,
+            boot,
+            dump: complete_dump(&booted.log),
+            laid: Laid::parse(&booted.firmware)?,
+        })
+    }
+
+    /// What the property gives, as far as it can be decoded; everything, if there is none.
+    pub fn given(&self) -> Set {
+        let Some(property) = &self.boot.property else {
+            return Set::of(&[Span::ALL]);
+        };
+        let given = oracle::given(property, self.boot.cells).unwrap_or_default();
+        Set::of(&given.into_iter().filter_map(Result::ok).collect::<Vec<_>>())
+    }
+
+    /// How many bytes of the fence that were not given are lost, and the first of them.
+    pub fn lost(&self) -> Result<(u64, Option<u64>)> {
+        let fence = Set::of(&self.laid.fence);
+        lost(&self.booted.memory, &fence.without(&self.given()))
+    }
+
+    /// How many bytes the fence has that were not given.
+    pub fn guarded(&self) -> u128 {
+        Set::of(&self.laid.fence).without(&self.given()).bytes()
+    }
+
+    /// What is not intact of the ACPI Reclaim memory of the case, in words.
+    pub fn damage(&self) -> Result<Option<String>> {
+        if let Some(table) = self.damaged_tables()?.first() {
+            return Ok(Some(format!("the table at {table:?} is not what it was")));
+        }
+        let acpi = self.acpi_ranges().without(&self.laid.table_set());
+        Ok(match lost(&self.booted.memory, &acpi)? {
+            (0, _) => None,
+            (bytes, first) => Some(format!(
+                "{bytes} bytes of ACPI Reclaim memory are lost, the first at {:#x}",
+                first.unwrap_or_default()
+            )),
+        })
+    }
+
+    fn damaged_tables(&self) -> Result<Vec<Span>> {
+        self.laid.damaged_tables(|span| self.booted.memory.read(span))
+    }
+
+    /// The ACPI Reclaim memory of the case that is mapped.
+    pub fn acpi_ranges(&self) -> Set {
+        let spans: Vec<_> = self
+            .case
+            .map
+            .ranges
+            .iter()
+            .filter(|range| range.described.is_some())
+            .map(|range| Span { first: range.pages.start, last: range.pages.end() - 1 })
+            .collect();
+        Set::of(&spans).and(&self.before.acpi)
+    }
+}
+
+/// The dump of the lists when they were complete: the first one is of no memory at all.
+fn complete_dump(log: &Log) -> Option<Dump> {
+    let mut dumps = memblock::parse(log);
+    if dumps.len() < 2 { None } else { dumps.pop() }
+}
+
+/// The set of the oracle.
+pub fn set(spans: impl IntoIterator<Item = span::Span>) -> Set {
+    let spans = spans.into_iter().filter(|span| span.bytes() > 0);
+    Set::of(&spans.map(|span| Span { first: span.start, last: span.end - 1 }).collect::<Vec<_>>())
+}
+
+/// The dump, or that there is none.
+pub fn dump<'a>(boot: &'a CaseBoot<'_>) -> Result<&'a Dump> {
+    boot.dump.as_ref().context("memblock=debug printed no complete 'MEMBLOCK configuration:'")
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The long list of boots: every case of `cases.toml`, without the series and with it.
+
+use crate::{
+    Counts,
+    case_boot::CaseBoot,
+    case_crash,
+    case_verdict::{self, Said},
+    crash_case::{CrashCase, Loader},
+    evidence_cases,
+    firmware_boot::{Firmware, FirmwareBoot},
+    guest::Guest,
+    parallel,
+};
+use anyhow::{Context, Result};
+use build::{
+    deps::{self, Qemu},
+    kernel::{Kernel, Source, Spec, Variant, obtain},
+};
+use cases::Case;
+use std::{path::Path, sync::Mutex, time::Duration};
+use util::setup;
+
+/// A run of a case.
+struct Entry<'a> {
+    name: String,
+    case: &'a Case,
+    series: bool,
+    crash: bool,
+}
+
+/// All runs of each case: by kernels without the series and with it.
+fn entries(cases: &[Case]) -> Vec<Entry<'_>> {
+    let mut entries = Vec::new();
+    for case in cases {
+        for crash in [false, true].into_iter().filter(|crash| !crash || case.crash) {
+            for (column, series) in [("stock", false), ("series", true)] {
+                let crashes = if crash { "-crash" } else { "" };
+                let name = format!("{}{crashes}-{column}", case.name);
+                entries.push(Entry { name, case, series, crash });
+            }
+        }
+    }
+    entries
+}
+
+/// The names of all runs that have `pattern` in their names.
+pub fn names(pattern: Option<&str>) -> Result<Vec<String>> {
+    let cases = cases::load()?;
+    let (entries, evidence) = asked_for(&cases, pattern)?;
+    let entries = entries.into_iter().map(|entry| entry.name);
+    Ok(entries.chain(evidence.into_iter().map(|case| case.name)).collect())
+}
+
+/// Does the runs that have `pattern` in their names; all of them without one.
+pub fn run(source: &Source, pattern: Option<&str>) -> Result<Counts> {
+    let cases = cases::load()?;
+    let (entries, evidence) = asked_for(&cases, pattern)?;
+    let mut counts = Counts::default();
+    if !entries.is_empty() {
+        counts += run_entries(source, &entries)?;
+    }
+    if !evidence.is_empty() {
+        counts += evidence_cases::run(source, &evidence)?;
+    }
+    Ok(counts)
+}
+
+/// Runs the boots of the cases that are quick: what `make test` has of them.
+pub fn run_quick(source: &Source) -> Result<Counts> {
+    let mut cases = cases::load()?;
+    cases.retain(|case| case.quick);
+    run_entries(source, &entries(&cases))
+}
+
+/// The runs of `cases`, and those of the evidence, that have `pattern` in their names.
+fn asked_for<'a>(
+    cases: &'a [Case],
+    pattern: Option<&str>,
+) -> Result<(Vec<Entry<'a>>, Vec<evidence_cases::Case>)> {
+    let (mut entries, mut evidence) = (entries(cases), evidence_cases::cases());
+    if let Some(pattern) = pattern {
+        entries.retain(|entry| entry.name.contains(pattern));
+        evidence.retain(|case| case.name.contains(pattern));
+        if entries.is_empty() && evidence.is_empty() {
+            return Err(setup!(
+                "nothing has '{pattern}' in its name; `make matrix LIST=1` lists all names"
+            ));
+        }
+    }
+    Ok((entries, evidence))
+}
+
+/// What came of all boots of one column.
+#[derive(Debug, Default)]
+struct Column {
+    boots: usize,
+    taken: usize,
+    guarded: u128,
+    lost: u64,
+}
+
+impl Column {
+    fn add(&mut self, said: &Said) {
+        self.boots += 1;
+        self.taken += usize::from(said.taken);
+        self.guarded += said.guarded;
+        self.lost += said.lost;
+    }
+
+    fn shown(&self, name: &str) -> String {
+        format!(
+            "{name}: {} boots; {} take memory that was not given; {} bytes of {} lost behind the fence",
+            self.boots, self.taken, self.lost, self.guarded
+        )
+    }
+}
+
+fn run_entries(source: &Source, entries: &[Entry<'_>]) -> Result<Counts> {
+    let kernel = |series| {
+        let variant = Variant { series, mapping_2017: false };
+        obtain(&Spec { source: source.clone(), variant, flavour: "minimal".into() })
+    };
+    let (stock, series) = (kernel(false)?, kernel(true)?);
+    let (qemu, guest) = (deps::qemu()?, Guest::find()?);
+    let application = build::firmware::obtain()?;
+    println!("KTAP version 1\n1..{}", entries.len());
+    // Each result is printed when it is there, and they are numbered as they come.
+    let number = Mutex::new(0);
+    let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    let outcomes = parallel::run(&names, |at, progress| {
+        let entry = &entries[at];
+        let kernel = if entry.series { &series } else { &stock };
+        let firmware = Firmware { application: &application, case: entry.case };
+        let run = if entry.crash { crash_once } else { boot_once };
+        let said = run(entry, kernel, firmware, &Parts { qemu: &qemu, guest: &guest, progress });
+        let mut number = number.lock().expect("nothing panics with the lock");
+        *number += 1;
+        match &said {
+            Ok(said) => println!("# {}\nok {number} {}", said.text, entry.name),
+            Err(error) => println!("# {error:#}\nnot ok {number} {}", entry.name),
+        }
+        Ok(said.ok())
+    })?;
+    let mut counts = Counts::default();
+    let (mut stock, mut series) = (Column::default(), Column::default());
+    for (entry, outcome) in entries.iter().zip(outcomes) {
+        let Some(said) = outcome else {
+            counts.failed += 1;
+            continue;
+        };
+        counts.passed += 1;
+        if entry.series { series.add(&said) } else { stock.add(&said) }
+    }
+    for (name, column) in [("stock", stock), ("series", series)] {
+        if column.boots > 0 {
+            println!("{}", column.shown(name));
+        }
+    }
+    Ok(counts)
+}
+
+/// What every run needs.
+struct Parts<'a> {
+    qemu: &'a Qemu,
+    guest: &'a Guest,
+    progress: &'a dyn Fn(&str),
+}
+
+fn boot_once(
+    entry: &Entry<'_>,
+    kernel: &Kernel,
+    firmware: Firmware<'_>,
+    parts: &Parts<'_>,
+) -> Result<Said> {
+    let boot = FirmwareBoot { name: entry.name.clone(), kernel, firmware };
+    let booted = boot.run(parts.qemu, parts.guest, parts.progress)?;
+    let judge = if entry.series { case_verdict::series } else { case_verdict::stock };
+    let said = CaseBoot::new(entry.case, &booted).and_then(|boot| judge(&boot));
+    timed(said, booted.run.took, &booted.dir)
+}
+
+fn crash_once(
+    entry: &Entry<'_>,
+    kernel: &Kernel,
+    firmware: Firmware<'_>,
+    parts: &Parts<'_>,
+) -> Result<Said> {
+    let crash = CrashCase {
+        firmware: Some(firmware),
+        ..CrashCase::new(entry.name.clone(), kernel, kernel, Loader::File)
+    };
+    let crash = crash.run(parts.qemu, parts.guest, parts.progress)?;
+    timed(case_crash::judge(entry.case, &crash, entry.series), crash.run.took, &crash.dir)
+}
+
+/// What was said, with how long it took, or with where to look.
+fn timed(said: Result<Said>, took: Duration, dir: &Path) -> Result<Said> {
+    let said = said.with_context(|| format!("see {}", dir.display()))?;
+    Ok(Said { text: format!("{} ({:.1} s)", said.text, took.as_secs_f64()), ..said })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CASES: &str = r#"
+[[case]]
+name = "one"
+what = "one"
+series = "boots"
+stock = "given"
+
+[[case]]
+name = "two"
+what = "two"
+crash = true
+series = "boots"
+stock = "given"
+"#;
+
+    #[test]
+    fn each_case_is_run_in_both_columns() {
+        let cases = cases::parse(CASES).unwrap();
+        let names = |pattern| {
+            let (entries, evidence) = asked_for(&cases, pattern)?;
+            let names: Vec<_> = entries.into_iter().map(|entry| entry.name).collect();
+            Ok::<_, anyhow::Error>((names, evidence.len()))
+        };
+        let all = ["one-stock", "one-series", "two-stock", "two-series"];
+        let all = [&all[..], &["two-crash-stock", "two-crash-series"]].concat();
+        let (found, evidence) = names(None).unwrap();
+        assert_eq!(found, all);
+        assert!(evidence > 0);
+        assert_eq!(names(Some("one-se")).unwrap(), (vec!["one-series".into()], 0));
+        let error = names(Some("three")).unwrap_err();
+        assert!(error.to_string().contains("'three'"), "{error}");
+    }
+
+    #[test]
+    fn a_column_adds_up() {
+        let mut column = Column::default();
+        column.add(&Said { guarded: 8, lost: 3, taken: true, ..Said::default() });
+        column.add(&Said { guarded: 8, ..Said::default() });
+        assert_eq!(
+            column.shown("stock"),
+            "stock: 2 boots; 1 take memory that was not given; 3 bytes of 16 lost behind the fence"
+        );
+    }
+}

@@ -10,8 +10,8 @@ use super::{
 /// The union of ranges that come in any order: sorted, no two of them overlapping or adjacent.
 ///
 /// It allocates nothing and has no limit. Ranges that come sorted by their start, as most firmware
-/// has them, are walked three times in all. From ranges in another order each step takes the lowest
-/// that is left, so that the work grows with their number times that of the ranges that come out.
+/// has them, are walked twice in all. From ranges in another order each step takes the lowest that
+/// is left, so that the work grows with their number times that of the ranges that come out.
 ///
 /// # Examples
 ///
@@ -28,18 +28,30 @@ use super::{
 #[derive(Clone)]
 pub struct Merged<I> {
     ranges: I,
-    /// Where the next range starts at the earliest; [`None`] at the end.
-    from: Option<PhysAddr>,
+    /// Ranges that do not reach into it are none.
+    window: PhysRange,
     sorted: bool,
+    /// Of sorted ranges: the one that ended the run before.
+    ahead: Option<PhysRange>,
+    /// Of others: where the next range starts at the earliest; [`None`] at the end.
+    from: Option<PhysAddr>,
 }
 
 impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
     /// The union of `ranges`, which must be the same each time that they are walked.
     #[inline]
     pub fn new(ranges: I) -> Self {
+        Self::overlapping(ranges, PhysRange::ALL)
+    }
+
+    /// The union of those of `ranges` that reach into `window`: the others need not be put in order.
+    #[inline]
+    pub fn overlapping(ranges: I, window: PhysRange) -> Self {
         Self {
             sorted: ranges.clone().is_sorted_by_key(|range| range.start()),
             ranges,
+            window,
+            ahead: None,
             from: Some(PhysAddr::MIN),
         }
     }
@@ -47,25 +59,30 @@ impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
     /// The next range if `ranges` come sorted by their start; what is walked is not needed again.
     #[inline]
     fn next_of_sorted(&mut self) -> Option<PhysRange> {
-        let mut run = self.ranges.next()?;
-        loop {
-            let mut ahead = self.ranges.clone();
-            match ahead.next() {
-                Some(range) if run.touches(range) => {
-                    run = run.hull(range);
-                    self.ranges = ahead;
-                }
-                _ => return Some(run),
+        let mut run = self.ahead.take();
+        while let Some(range) = self.ranges.next() {
+            if !range.overlaps(self.window) {
+                continue;
             }
+            run = match run {
+                Some(run) if run.touches(range) => Some(run.hull(range)),
+                Some(_) => {
+                    self.ahead = Some(range);
+                    break;
+                }
+                None => Some(range),
+            };
         }
+        run
     }
 
     /// The next range whatever the order.
     #[inline]
     fn next_of_unsorted(&mut self) -> Option<PhysRange> {
-        let from = self.from?;
-        let lowest = self
-            .ranges
+        let (from, window) = (self.from?, self.window);
+        let ranges = self.ranges.clone();
+        let ranges = ranges.filter(|range| range.overlaps(window));
+        let lowest = ranges
             .clone()
             .filter(|range| range.start() >= from)
             .min_by_key(|range| range.start());
@@ -76,7 +93,7 @@ impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
 
         // A range may touch the run only through one that comes after it: walk until none is left.
         loop {
-            let grown = self.ranges.clone().fold(run, |run, range| {
+            let grown = ranges.clone().fold(run, |run, range| {
                 if run.touches(range) {
                     run.hull(range)
                 } else {
@@ -97,7 +114,8 @@ impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
 impl<I: Iterator<Item = PhysRange> + Clone> Iterator for Merged<I> {
     type Item = PhysRange;
 
-    #[inline]
+    // A copy for each place where the next range is asked for would be most of the code.
+    #[inline(never)]
     fn next(&mut self) -> Option<PhysRange> {
         if self.sorted {
             self.next_of_sorted()
@@ -161,7 +179,8 @@ where
 {
     type Item = PhysRange;
 
-    #[inline]
+    // See `Merged`.
+    #[inline(never)]
     fn next(&mut self) -> Option<PhysRange> {
         loop {
             let rest = match self.rest.take() {
@@ -233,6 +252,30 @@ mod tests {
         assert_eq!(merged.next(), range(u64::MAX - 1, u64::MAX));
         assert_eq!(merged.next(), None);
         assert_eq!(merged.next(), None);
+    }
+
+    //  given   |-0-| |-1-||-2-|   |-3-|     |-4-|
+    //  window          |---------------|
+    //
+    // Expect 1 and 2 in one range, as they are, and 3: in any order.
+    #[test]
+    fn ranges_that_do_not_reach_into_the_window_are_left_out() {
+        let mut given = [
+            range(0x00, 0x0f),
+            range(0x20, 0x2f),
+            range(0x30, 0x3f),
+            range(0x50, 0x5f),
+            range(0x70, 0x7f),
+        ];
+        for _ in 0..2 {
+            let all = given.iter().flatten().copied();
+            let mut merged = range(0x28, 0x6f).map(|window| Merged::overlapping(all, window));
+            let mut next = || merged.as_mut().and_then(Iterator::next);
+            assert_eq!(next(), range(0x20, 0x3f));
+            assert_eq!(next(), range(0x50, 0x5f));
+            assert_eq!(next(), None);
+            given.reverse();
+        }
     }
 
     // Expect the run to grow to its end although each range is reached only from the one behind it.

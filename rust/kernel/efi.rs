@@ -20,6 +20,7 @@ use crate::{
     page::PAGE_SIZE,
     phys::{
         PageSize,
+        PhysAddr,
         PhysRange, //
     },
     prelude::*, //
@@ -79,7 +80,32 @@ impl<'boot> MemoryMap<'boot> {
     /// The ACPI Reclaim memory of the map, in whole native pages.
     #[inline]
     pub fn acpi_reclaim(self) -> AcpiReclaim<impl Iterator<Item = Descriptor> + Clone + 'boot> {
-        AcpiReclaim::new(self.descriptors.iter(), NATIVE_PAGE, self.soft_reserve)
+        let descriptors = self
+            .descriptors
+            .of_type(MemoryType::ACPI_RECLAIM, read_descriptor);
+        AcpiReclaim::new(descriptors, NATIVE_PAGE, self.soft_reserve)
+    }
+}
+
+/// Reads a descriptor with one instruction for each number, where firmware has aligned it.
+///
+/// The kernel is compiled such that it never accesses memory unaligned: [`Descriptor::from_bytes()`]
+/// takes one byte after the other.
+#[inline]
+fn read_descriptor(bytes: &[u8; Descriptor::SIZE]) -> Descriptor {
+    const _: () = assert!(size_of::<bindings::efi_memory_desc_t>() == Descriptor::SIZE);
+    let raw = bytes.as_ptr().cast::<bindings::efi_memory_desc_t>();
+    if !raw.is_aligned() {
+        return Descriptor::from_bytes(bytes);
+    }
+    // SAFETY: It is aligned, there are as many bytes, and any of them make a descriptor of C: it has
+    // nothing but numbers.
+    let raw = unsafe { raw.read() };
+    Descriptor {
+        memory_type: MemoryType::new(raw.type_),
+        start: PhysAddr::new(raw.phys_addr),
+        pages: raw.num_pages,
+        attributes: Attributes::new(raw.attribute),
     }
 }
 

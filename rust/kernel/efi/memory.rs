@@ -44,6 +44,12 @@ impl Attributes {
     pub const WRITE_THROUGH: Self = Self(0x4);
     /// Can be mapped write-back cacheable.
     pub const WRITE_BACK: Self = Self(0x8);
+    /// Any of these: it is memory, as opposed to registers of a device.
+    ///
+    /// C function: `is_memory()` in `drivers/firmware/efi/efi-init.c`.
+    const MEMORY: Self = Self::WRITE_BACK
+        .and(Self::WRITE_THROUGH)
+        .and(Self::WRITE_COMBINE);
     /// Is set aside for a specific purpose.
     pub const SPECIFIC_PURPOSE: Self = Self(0x4_0000);
 
@@ -63,18 +69,6 @@ impl Attributes {
     #[inline]
     pub const fn has(self, any: Self) -> bool {
         self.0 & any.0 != 0
-    }
-
-    /// Whether this is memory at all, as opposed to registers of a device.
-    ///
-    /// C function: `is_memory()` in `drivers/firmware/efi/efi-init.c`.
-    #[inline]
-    const fn is_memory(self) -> bool {
-        self.has(
-            Self::WRITE_BACK
-                .and(Self::WRITE_THROUGH)
-                .and(Self::WRITE_COMBINE),
-        )
     }
 }
 
@@ -97,7 +91,7 @@ impl Descriptor {
 
     /// Reads a descriptor of the UEFI specification's `EFI_MEMORY_DESCRIPTOR`.
     #[inline]
-    fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
         #[rustfmt::skip]
         let &[
             t0, t1, t2, t3, _, _, _, _,
@@ -175,9 +169,30 @@ impl<'a> Descriptors<'a> {
     /// The descriptors, in the firmware's order.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = Descriptor> + Clone + 'a {
+        self.steps().map(Descriptor::from_bytes)
+    }
+
+    /// The descriptors of one type, in the firmware's order, each read by `read`.
+    ///
+    /// Firmware has many of other types. One byte tells them apart, which needs no alignment.
+    #[inline]
+    pub fn of_type(
+        self,
+        memory_type: MemoryType,
+        read: impl Fn(&[u8; Descriptor::SIZE]) -> Descriptor + Clone + 'a,
+    ) -> impl Iterator<Item = Descriptor> + Clone + 'a {
+        let [lowest, ..] = memory_type.0.to_le_bytes();
+        self.steps()
+            .filter(move |[first, ..]| *first == lowest)
+            .map(read)
+            .filter(move |descriptor| descriptor.memory_type == memory_type)
+    }
+
+    #[inline]
+    fn steps(self) -> impl Iterator<Item = &'a [u8; Descriptor::SIZE]> + Clone + 'a {
         // By the type invariant a step is not zero, and a descriptor is there in each.
         let steps = self.bytes.chunks_exact(self.step);
-        steps.filter_map(|step| Some(Descriptor::from_bytes(step.first_chunk()?)))
+        steps.filter_map(<[u8]>::first_chunk)
     }
 }
 
@@ -208,35 +223,64 @@ impl<I: Iterator<Item = Descriptor> + Clone> AcpiReclaim<I> {
     /// The part that cannot be mapped write-back is never mapped (NOMAP).
     #[inline]
     pub fn reserved(self) -> Merged<impl Iterator<Item = PhysRange> + Clone> {
-        Merged::new(self.pages(Attributes::is_memory))
+        Merged::new(self.pages(Attributes::MEMORY, PhysAddr::MAX))
     }
 
     /// The ACPI tables: what the kernel can map in the linear map, up to `last`, the last address
     /// that a page table can hold. In the firmware's order, not merged.
     #[inline]
     pub fn tables(self, last: PhysAddr) -> impl Iterator<Item = PhysRange> + Clone {
-        let mappable = PhysRange::new(PhysAddr::MIN, last);
-        self.pages(|attributes| attributes.has(Attributes::WRITE_BACK))
-            .filter_map(move |range| range.intersection(mappable?))
+        self.pages(Attributes::WRITE_BACK, last)
     }
 
     #[inline]
-    fn pages(
-        self,
-        wanted: impl Fn(Attributes) -> bool + Clone,
-    ) -> impl Iterator<Item = PhysRange> + Clone {
-        let Self {
-            descriptors,
-            page,
-            soft_reserve,
-        } = self;
-        descriptors
-            .filter(move |descriptor| {
-                descriptor.memory_type == MemoryType::ACPI_RECLAIM
-                    && wanted(descriptor.attributes)
-                    && !(soft_reserve && descriptor.attributes.has(Attributes::SPECIFIC_PURPOSE))
-            })
-            .filter_map(move |descriptor| descriptor.native_pages(page))
+    fn pages(self, any: Attributes, last: PhysAddr) -> Pages<I> {
+        Pages {
+            reclaim: self,
+            any,
+            last,
+        }
+    }
+
+    /// The pages of a descriptor that has one of the attributes `any`, up to `last`.
+    #[inline]
+    fn pages_of(
+        &self,
+        descriptor: Descriptor,
+        any: Attributes,
+        last: PhysAddr,
+    ) -> Option<PhysRange> {
+        if descriptor.memory_type != MemoryType::ACPI_RECLAIM
+            || !descriptor.attributes.has(any)
+            || (self.soft_reserve && descriptor.attributes.has(Attributes::SPECIFIC_PURPOSE))
+        {
+            return None;
+        }
+        let pages = descriptor.native_pages(self.page)?;
+        PhysRange::new(pages.start(), pages.last().min(last))
+    }
+}
+
+/// The pages of those descriptors that have one of the attributes `any`, up to `last`.
+#[derive(Clone)]
+struct Pages<I> {
+    reclaim: AcpiReclaim<I>,
+    any: Attributes,
+    last: PhysAddr,
+}
+
+impl<I: Iterator<Item = Descriptor> + Clone> Iterator for Pages<I> {
+    type Item = PhysRange;
+
+    // The one loop over all descriptors: a copy in each place that walks them would be much code.
+    #[inline(never)]
+    fn next(&mut self) -> Option<PhysRange> {
+        // A copy of its own stays in registers.
+        let mut descriptors = self.reclaim.descriptors.clone();
+        let pages = descriptors
+            .find_map(|descriptor| self.reclaim.pages_of(descriptor, self.any, self.last));
+        self.reclaim.descriptors = descriptors;
+        pages
     }
 }
 
@@ -302,6 +346,15 @@ mod tests {
         assert!(read(39).is_none());
         assert!(read(0).is_none());
         assert_eq!(Descriptors::NONE.iter().next(), None);
+
+        let of_type = |memory_type| {
+            let map = Descriptors::new_checked(&bytes, 48);
+            map.map(|map| map.of_type(memory_type, Descriptor::from_bytes).count())
+        };
+        assert_eq!(of_type(MemoryType::ACPI_RECLAIM), Some(1));
+        // The lowest byte alone is the same.
+        assert_eq!(of_type(MemoryType::new(0x109)), Some(0));
+        assert_eq!(of_type(MemoryType::new(u32::MAX)), Some(2));
     }
 
     // Expect the numbers that memrange_efi_to_native() comes to, and memblock_add() behind it.

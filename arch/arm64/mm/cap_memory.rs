@@ -4,7 +4,7 @@
 //!
 //! memblock_cap_memory_range() does this for one range to keep, and truncates memblock.reserved on
 //! the way: ACPI tables outside of that range would have to be added and reserved again. Here what
-//! is kept is a set of ranges, memblock.reserved stays as it is, and nothing is ever added, so that
+//! is kept are sets of ranges, memblock.reserved stays as it is, and nothing is ever added, so that
 //! no memory can become allocatable that was not so before. A reservation outside of memory does
 //! nothing: efi_init() and those before it have made few.
 
@@ -21,18 +21,10 @@ use kernel::{
     }, //
 };
 
-/// Removes all mapped memory that is not in `keep`, which is sorted and without overlaps.
+/// Removes all mapped memory that is in `range`.
 ///
 /// Memory without a mapping stays: what firmware runs from and what it reads its own data from
 /// must be known to be memory in a crash kernel, too.
-#[inline]
-pub fn remove_outside(memory: &impl Memory, keep: impl Iterator<Item = PhysRange>) {
-    for gap in Difference::new(Some(PhysRange::ALL).into_iter(), keep) {
-        remove_within(memory, gap);
-    }
-}
-
-/// Removes all mapped memory that is in `range`.
 #[inline]
 pub fn remove_within(memory: &impl Memory, range: PhysRange) {
     let mut rest = Some(range);

@@ -26,7 +26,9 @@ use kernel::{
     fdt::{
         chosen_property,
         root_cells,
-        Reg, //
+        Cells,
+        Reg,
+        RegEntry, //
     },
     memblock::Memblock,
     phys::{
@@ -66,13 +68,19 @@ const LINEAR_MAP_ALIGN: PageSize = match PageSize::new_checked(1 << 30) {
 /// How many regions of memblock.memory are left free for what `setup_arch()` adds or splits later.
 const SPARE_REGIONS: usize = 32;
 
+/// A property without entries.
+const NO_ENTRIES: Reg<'static> = match Cells::new_checked(1, 1) {
+    Some(cells) => Reg::new(&[], cells),
+    None => panic!("an entry of two cells can be described"),
+};
+
 /// How much memory the kernel can take over and above its own.
 #[inline]
-fn limits(boot: &EarlyBoot, memblock: Memblock<'_>, used: usize) -> Limits {
+fn limits(boot: &EarlyBoot, memblock: Memblock<'_>, used: usize, uses_acpi: bool) -> Limits {
     Limits {
         linear_map: boot.linear_map_size(),
         linear_map_align: LINEAR_MAP_ALIGN,
-        regions: if uses_acpi(boot) {
+        regions: if uses_acpi {
             room(memblock).saturating_sub(used)
         } else {
             0
@@ -132,15 +140,57 @@ fn confine(boot: &EarlyBoot, property: &[u8]) {
     let room = room(memblock).max(1);
     report(boot, memblock, reg, room);
 
-    let usable = reg
-        .entries()
-        .take(room)
-        .filter_map(|entry| range_of(entry, NATIVE_PAGE).ok());
-    let limits = limits(boot, memblock, usable.clone().count());
-    let Some(plan) = Plan::new(&memblock, usable, acpi_tables(boot), limits) else {
+    if !keep(boot, memblock, None, reg, room) {
         boot.stop(NOTHING_USABLE);
+    }
+}
+
+/// The usable ranges: what is `below`, and what entries of the property give.
+#[derive(Clone)]
+struct Usable<I> {
+    below: Option<PhysRange>,
+    entries: I,
+}
+
+impl<I: Iterator<Item = RegEntry>> Iterator for Usable<I> {
+    type Item = PhysRange;
+
+    // As for `keep()`.
+    #[inline(never)]
+    fn next(&mut self) -> Option<PhysRange> {
+        if self.below.is_some() {
+            return self.below.take();
+        }
+        self.entries
+            .find_map(|entry| range_of(entry, NATIVE_PAGE).ok())
+    }
+}
+
+/// Keeps of memory what is `below`, or what the first `most` entries of `reg` give, and the ACPI
+/// tables. Whether there is memory to use in it; if not, nothing was done.
+// Two copies of it would be most of the code.
+#[inline(never)]
+fn keep(
+    boot: &EarlyBoot,
+    memblock: Memblock<'_>,
+    below: Option<PhysRange>,
+    reg: Reg<'_>,
+    most: usize,
+) -> bool {
+    let usable = Usable {
+        below,
+        entries: reg.entries().take(most),
     };
-    apply(boot, memblock, &plan);
+    let uses_acpi = uses_acpi(boot);
+    let limits = limits(boot, memblock, usable.clone().count(), uses_acpi);
+    let Some(plan) = Plan::new(&memblock, usable, acpi_tables(boot), limits) else {
+        return false;
+    };
+    plan.apply(&memblock);
+    if uses_acpi {
+        report_tables(&plan);
+    }
+    true
 }
 
 /// Says what is used of the property, and what is not and why.
@@ -181,17 +231,13 @@ fn report(boot: &EarlyBoot, memblock: Memblock<'_>, reg: Reg<'_>, room: usize) {
     }
 }
 
-/// Carries a plan out, and says which tables stay.
+/// Says which tables stay, and which do not.
 #[inline]
-fn apply<U, T>(boot: &EarlyBoot, memblock: Memblock<'_>, plan: &Plan<U, T>)
+fn report_tables<U, T>(plan: &Plan<U, T>)
 where
     U: Iterator<Item = PhysRange> + Clone,
     T: Iterator<Item = PhysRange> + Clone,
 {
-    plan.apply(&memblock);
-    if !uses_acpi(boot) {
-        return;
-    }
     let kept = |range| pr_info!("ACPI Tables {range}: kept in memory\n");
     list(plan.kept(), kept, "kept in memory");
     let left_out = |range| {
@@ -219,14 +265,7 @@ pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: u64) {
     let Some(below) = below_limit(&memblock, acpi_tables(&boot), limit) else {
         return;
     };
-    let limits = limits(&boot, memblock, 1);
-    match Plan::new(
-        &memblock,
-        Some(below).into_iter(),
-        acpi_tables(&boot),
-        limits,
-    ) {
-        Some(plan) => apply(&boot, memblock, &plan),
-        None => memblock.remove_above_limit(limit),
-    };
+    if !keep(&boot, memblock, Some(below), NO_ENTRIES, 0) {
+        memblock.remove_above_limit(limit);
+    }
 }

@@ -7,10 +7,7 @@
 //! of the node `/chosen`. The ACPI tables lie outside of that: they are kept in memory, to be in
 //! the linear map, and they are reserved, so that nothing is ever allocated from them.
 
-use super::cap_memory::{
-    remove_outside,
-    remove_within, //
-};
+use super::cap_memory::remove_within;
 use kernel::{
     fdt::RegEntry,
     fmt,
@@ -103,9 +100,7 @@ fn own_memory<'a>(
     range: PhysRange,
 ) -> impl Iterator<Item = PhysRange> + 'a {
     let within = mapped(memory).filter_map(move |mapped| mapped.intersection(range));
-    // Only what reaches into the range has to be put in order.
-    let tables = tables.filter(move |table| table.overlaps(range));
-    Difference::new(within, Merged::new(tables))
+    Difference::new(within, Merged::overlapping(tables, range))
 }
 
 /// What the kernel can do with memory outside of the usable ranges.
@@ -182,10 +177,11 @@ where
     /// A loader may list tables as usable: they are tables all the same.
     #[inline]
     pub fn apply(&self, memory: &impl Memory) {
-        let tables = self.tables.clone().filter(|table| self.keeps(*table));
-        remove_outside(memory, Merged::new(self.usable.clone().chain(tables)));
-        for table in self.left_out() {
-            remove_within(memory, table);
+        // One set after the other: the union of both would come in no order, and take more walks.
+        let all = Some(PhysRange::ALL).into_iter();
+        let not_usable = Difference::new(all, Merged::new(self.usable.clone()));
+        for gap in Difference::new(not_usable, self.kept()).chain(self.left_out()) {
+            remove_within(memory, gap);
         }
     }
 }

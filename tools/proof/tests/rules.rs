@@ -94,6 +94,7 @@ fn r5_a_fault_and_a_range_are_printed_in_words() {
         (Fault::BeyondAddressSpace, "reaches beyond the address space"),
         (Fault::Empty, "is empty"),
         (Fault::NoMemory, "is no memory that could be used"),
+        (Fault::NoWholePage, "has no whole page"),
         (Fault::OnlyTables, "is ACPI tables, which are not for use"),
         (Fault::TooMany, "is one too many"),
     ];

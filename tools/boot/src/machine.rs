@@ -192,7 +192,7 @@ mod tests {
         assert!(line.contains("file=code.fd,readonly=on"), "{line}");
         assert!(line.contains("file=a,,b/vmcore"), "{line}");
         assert!(line.contains(" -append 'console=ttyAMA0 quiet' "), "{line}");
-        assert!(line.ends_with(" -fw_cfg name=opt/a,file=a,,b"), "{line}");
+        assert!(line.ends_with(" -fw_cfg 'name=opt/a,file=a,,b'"), "{line}");
     }
 
     #[test]

@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(read(&high, 1, 3), entry(1, 5));
         // The size is behind the address, however early that is too large.
         let higher = [
-            0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6,
+            0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 6,
         ];
         assert_eq!(
             read(&higher, 4, 1),

@@ -144,7 +144,7 @@ fn key(pristine: &Pristine, changes: &Changes, wanted: &Options, toolchain: &Too
 }
 
 /// What `variant` changes; kept, so that Coccinelle runs once for the same input.
-fn changes(pristine: &Pristine, variant: Variant, checkout: &Path) -> Result<Changes> {
+pub fn changes(pristine: &Pristine, variant: Variant, checkout: &Path) -> Result<Changes> {
     let series = Series::load(checkout)?;
     if variant == Variant::STOCK {
         return series.changes(&variant, pristine, checkout);

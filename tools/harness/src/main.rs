@@ -13,7 +13,7 @@ use clap::{CommandFactory, FromArgMatches};
 use opt::{Options, Verb};
 use std::{env, process::ExitCode};
 use util::failure::exit_code;
-use verbs::{apply, check, crash, deps, fuzz, help, image, matrix, patches, test};
+use verbs::{apply, check, crash, deps, differential, fuzz, help, image, matrix, patches, test};
 
 fn main() -> ExitCode {
     // Who stops reading what is printed does not want to hear of it.
@@ -42,6 +42,7 @@ fn run() -> Result<ExitCode> {
         Verb::Crash(options) => crash::run(options),
         Verb::Test(options) => test::run(options),
         Verb::Fuzz(options) => fuzz::run(options),
+        Verb::Differential(options) => differential::run(options),
         Verb::Matrix(options) => matrix::run(options),
         Verb::Check(options) => check::run(options),
         Verb::Patches(options) => patches::run(options),

@@ -29,6 +29,8 @@ pub enum Verb {
     Fuzz(FuzzOptions),
     /// Do the long list of runs: hostile firmware, hostile device trees, and the evidence
     Matrix(MatrixOptions),
+    /// Boot the kernel's own memblock with the series on this machine, as often as is asked for
+    Differential(DifferentialOptions),
     /// Run what upstream would run on the series
     Check(CheckOptions),
     /// Write the series into out/patches, ready for git send-email or b4
@@ -84,6 +86,19 @@ pub struct MatrixOptions {
     /// Print the names, and boot nothing: 1
     #[arg(long, value_name = "0|1", default_value = "0")]
     pub list: Flag,
+}
+
+/// What `differential` takes.
+#[derive(Debug, Args)]
+pub struct DifferentialOptions {
+    #[command(flatten)]
+    pub kernel: KernelOptions,
+    /// How many boots
+    #[arg(long, value_name = "NUMBER", default_value_t = differential::CASES)]
+    pub cases: u32,
+    /// What they are generated from: other boots for another number
+    #[arg(long, value_name = "NUMBER", default_value_t = differential::SEED)]
+    pub seed: u64,
 }
 
 /// What `check` takes.

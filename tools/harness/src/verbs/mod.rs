@@ -9,6 +9,7 @@ pub mod apply;
 pub mod check;
 pub mod crash;
 pub mod deps;
+pub mod differential;
 pub mod fuzz;
 pub mod help;
 pub mod image;

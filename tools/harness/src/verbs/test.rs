@@ -2,7 +2,7 @@
 
 //! `make test`
 
-use super::status;
+use super::{differential, status};
 use crate::{
     cargo::{cargo, counts_in},
     hostile,
@@ -31,6 +31,7 @@ fn groups() -> Vec<Group> {
         Group { name: "layout of the code", run: |_| layout() },
         Group { name: "tests on the host", run: |_| host_tests() },
         Group { name: "hostile input on the host", run: |_| hostile::test() },
+        Group { name: "kernel's own memblock", run: differential::always_the_same },
         Group { name: "upstream's checks", run: |_| upstream_checks() },
     ];
     groups.extend(boot::test::GROUPS.map(|boot::test::Group { name, run }| Group { name, run }));
@@ -79,9 +80,9 @@ pub fn shown(counts: Counts) -> String {
     format!("{} passed, {} failed", counts.passed, counts.failed)
 }
 
-/// Where the kernel's Rust files are; the kernel's own settings for rustfmt are beside the links to
-/// some of them.
-const KERNEL_CODE: [&str; 3] = ["arch", "drivers", "rust"];
+/// Where the kernel's Rust files are, and those that stand for more of it on the host. The kernel's own
+/// settings for rustfmt are beside the links to some of them.
+const KERNEL_CODE: [&str; 4] = ["arch", "drivers", "rust", "tools/differential/machine"];
 const KERNEL_SETTINGS: &str = "tools/pure/rustfmt.toml";
 
 fn layout() -> Result<Counts> {

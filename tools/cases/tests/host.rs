@@ -3,7 +3,7 @@
 //! Every case of `cases.toml` on the host: the series' own code and the oracle must come to the same,
 //! and to what the file says.
 
-use cases::{Case, Series};
+use cases::{Case, Series, Stock};
 use oracle::{Boot, Outcome};
 use orders::{EFI_PAGE, Pages};
 use std::collections::BTreeSet;
@@ -85,4 +85,37 @@ fn the_cases_are_what_the_issue_asks_for() {
     assert!(entries.clone().any(|entries| entries == 64) && entries.clone().any(|one| one == 0));
     let ranges: Vec<_> = cases.iter().map(|case| case.map.ranges.len()).collect();
     assert!(ranges.contains(&1) && ranges.iter().any(|ranges| *ranges >= 4000));
+}
+
+/// The row of README about a case with a property.
+fn row(case: &Case, property: &[u8]) -> String {
+    let boot = boot(case);
+    let stock = match case.stock {
+        Stock::Given => "uses it",
+        Stock::All => "takes all memory",
+        Stock::Tables => "overwrites the tables",
+        Stock::More => "takes that for memory, too",
+        Stock::Tree => "overwrites its own device tree",
+        Stock::Nothing => "does not come up, and does not say why",
+    };
+    let entries = oracle::judged(&boot, property).unwrap_or_default();
+    let entry_size = 4 * (boot.cells.address + boot.cells.size);
+    let whole = entries.len() * entry_size == property.len();
+    let series = match case.series {
+        Series::Stops => "stops, and names the property",
+        Series::Boots if whole && entries.iter().all(Result::is_ok) => "uses it",
+        Series::Boots => "uses the good one, names the other",
+    };
+    let tables = if case.move_tables { ", tables intact" } else { "" };
+    format!("| {} | {stock} | {series}{tables} |\n", case.what)
+}
+
+#[test]
+fn readme_says_what_the_quick_cases_say() {
+    let cases = cases::parse(include_str!("../../../cases.toml")).unwrap();
+    let rows = cases.iter().filter(|case| case.quick);
+    let rows = rows.filter_map(|case| Some(row(case, case.property.as_ref()?)));
+    let table: String = rows.collect();
+    let readme = include_str!("../../../README.md");
+    assert!(readme.contains(&table), "README has not this table:\n{table}");
 }

@@ -116,7 +116,7 @@ impl Machine {
             end: End::Booted,
         };
         let mut handed_out = Vec::new();
-        let mut lists: Vec<(String, Vec<(String, Vec<u64>)>)> = Vec::new();
+        let mut lists: Vec<(String, Vec<_>)> = Vec::new();
         loop {
             let mut line = Vec::new();
             if self.answers.read_until(b'\n', &mut line)? == 0 {

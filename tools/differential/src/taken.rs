@@ -51,7 +51,6 @@ const SOURCES: [Source; 13] = [
         file: "drivers/of/fdt.c",
         names: &["of_get_flat_dt_prop", "dt_mem_next_cell"],
         if_there: &["of_flat_dt_get_addr_size_prop", "of_flat_dt_read_addr_size"],
-        ..NOTHING
     },
     Source {
         file: "drivers/of/fdt.c",
@@ -72,7 +71,6 @@ const SOURCES: [Source; 13] = [
         file: "arch/arm64/mm/init.c",
         names: &["arm64_memblock_init"],
         if_there: &["arm64_linear_region_size", "arm64_last_phys_addr"],
-        ..NOTHING
     },
     Source { file: SETUP, names: &["request_standard_resources"], ..NOTHING },
 ];

@@ -23,6 +23,11 @@ pub fn always_the_same(source: &build::kernel::Source) -> Result<Counts> {
     boots(&Options { source: source.clone(), cases: CASES, seed: SEED })
 }
 
+/// The part of `make matrix`: other boots than those of `make test`, and many more.
+pub fn many(source: &build::kernel::Source) -> Result<Counts> {
+    boots(&Options { source: source.clone(), cases: 10 * CASES, seed: SEED + 1 })
+}
+
 fn boots(options: &Options) -> Result<Counts> {
     let report = differential::run(options)?;
     for line in &report.lines {

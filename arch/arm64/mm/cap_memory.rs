@@ -51,7 +51,9 @@ pub fn remove_above(memory: &impl Memory, last: PhysAddr) {
 /// The lowest mapped memory within `range`, in one piece.
 #[inline]
 fn first_mapped(memory: &impl Memory, range: PhysRange) -> Option<PhysRange> {
-    mapped(memory).find_map(|mapped| mapped.intersection(range))
+    // Most lie below the range, which one comparison tells.
+    let mut mapped = mapped(memory).skip_while(|mapped| mapped.last() < range.start());
+    mapped.next()?.intersection(range)
 }
 
 /// The memory that `mem=` leaves, in bytes: all up to where the lowest `limit` bytes end.

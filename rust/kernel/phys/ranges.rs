@@ -60,7 +60,7 @@ impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
     #[inline]
     fn next_of_sorted(&mut self) -> Option<PhysRange> {
         let mut run = self.ahead.take();
-        while let Some(range) = self.ranges.next() {
+        for range in self.ranges.by_ref() {
             if !range.overlaps(self.window) {
                 continue;
             }

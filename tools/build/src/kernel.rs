@@ -93,20 +93,41 @@ pub fn obtain(spec: &Spec) -> Result<Kernel> {
     obtain_from(&pristine, spec.variant, &spec.flavour)
 }
 
+/// A kernel that differs from the one that `spec` asks for by what `change` makes of its changes: to
+/// be measured, and never part of what users get. `name` names it, as a variant's does.
+pub fn obtain_changed(
+    spec: &Spec,
+    name: &str,
+    change: impl FnOnce(&mut Changes) -> Result<()>,
+) -> Result<Kernel> {
+    let pristine = Pristine::obtain(&spec.source)?;
+    let mut changes = changes(&pristine, spec.variant, &place::checkout()?)?;
+    change(&mut changes)?;
+    build(&pristine, spec.variant, name, &spec.flavour, &changes)
+}
+
 fn obtain_from(pristine: &Pristine, variant: Variant, flavour: &str) -> Result<Kernel> {
+    let changes = changes(pristine, variant, &place::checkout()?)?;
+    build(pristine, variant, variant.name(), flavour, &changes)
+}
+
+/// The kernel with `changes` and the options of `variant`; built when it is not there.
+fn build(
+    pristine: &Pristine,
+    variant: Variant,
+    name: &str,
+    flavour: &str,
+    changes: &Changes,
+) -> Result<Kernel> {
     let checkout = place::checkout()?;
     let toolchain = Toolchain::find()?;
     let wanted = config::wanted(&checkout, flavour, &variant)?;
-    let changes = changes(pristine, variant, &checkout)?;
-    let dir = place::cache("images")?.join(key(pristine, &changes, &wanted, &toolchain));
+    let dir = place::cache("images")?.join(key(pristine, changes, &wanted, &toolchain));
     if let Some(kernel) = stored(&dir)? {
         return Ok(kernel);
     }
-    let role = Role {
-        pristine: pristine.name.clone(),
-        flavour: flavour.into(),
-        variant: variant.name().into(),
-    };
+    let role =
+        Role { pristine: pristine.name.clone(), flavour: flavour.into(), variant: name.into() };
     // Every other kernel of this tree starts from a copy of the stock one, which whoever compares
     // needs anyway.
     let is_first = variant == Variant::STOCK && flavour == FIRST_FLAVOUR;
@@ -118,11 +139,11 @@ fn obtain_from(pristine: &Pristine, variant: Variant, flavour: &str) -> Result<K
     if let Some(kernel) = stored(&dir)? {
         return Ok(kernel);
     }
-    tree.sync(pristine, &changes)?;
+    tree.sync(pristine, changes)?;
     config::configure(&tree.tree(), &toolchain, &wanted)
         .with_context(|| format!("cannot configure {}", pristine.described))?;
-    let mut described = format!("{}, {}, {flavour}", pristine.described, variant.name());
-    let what = format!("Linux {} ({}, {flavour})", pristine.version, variant.name());
+    let mut described = format!("{}, {name}, {flavour}", pristine.described);
+    let what = format!("Linux {} ({name}, {flavour})", pristine.version);
     let bridges = Bridges::load(&checkout)?.for_tree(pristine)?;
     for (index, why) in bridges.mends().enumerate() {
         described += if index == 0 { ", mended" } else { "" };

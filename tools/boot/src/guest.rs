@@ -75,6 +75,34 @@ impl Guest {
         Ok(self.common()?.bytes("guest/case", "script=memory\n"))
     }
 
+    /// An initramfs that loads a crash kernel and crashes at once; the crash kernel runs `script` and
+    /// nothing else. For measurements.
+    pub fn crash_at_once(
+        &self,
+        loader: Loader,
+        image: &Path,
+        command_line: &str,
+        script: &str,
+    ) -> Result<Archive> {
+        let mut crash_initramfs = Vec::new();
+        let crash = self.common()?.bytes("guest/case", format!("script={script}\n"));
+        crash.write(&mut crash_initramfs)?;
+        let orders = format!(
+            "script=bench-crash\nloader={}\ncrash_command_line='{command_line}'\n",
+            loader.option()
+        );
+        let mut archive = self
+            .common()?
+            .bytes("guest/case", orders)
+            .file("boot/Image", image)?
+            .bytes("boot/crash.cpio", crash_initramfs)
+            .file("sbin/kexec", &self.kexec)?;
+        for (path, file) in &self.libraries {
+            archive = archive.file(path, file)?;
+        }
+        Ok(archive)
+    }
+
     fn common(&self) -> Result<Archive> {
         let mut archive = Archive::new()
             // The kernel opens it for the first process.

@@ -3,7 +3,7 @@
 # The front door. The verbs and their variables are described in one place, the harness:
 # tools/harness/src/opt.rs. `make help` prints it.
 
-VERBS := deps crash test fuzz matrix differential check patches image apply help
+VERBS := deps crash test fuzz matrix differential check bench patches image apply help
 
 .DEFAULT_GOAL := help
 .PHONY: $(VERBS)

@@ -13,7 +13,9 @@ use clap::{CommandFactory, FromArgMatches};
 use opt::{Options, Verb};
 use std::{env, process::ExitCode};
 use util::failure::exit_code;
-use verbs::{apply, check, crash, deps, differential, fuzz, help, image, matrix, patches, test};
+use verbs::{
+    apply, bench, check, crash, deps, differential, fuzz, help, image, matrix, patches, test,
+};
 
 fn main() -> ExitCode {
     // Who stops reading what is printed does not want to hear of it.
@@ -45,6 +47,7 @@ fn run() -> Result<ExitCode> {
         Verb::Differential(options) => differential::run(options),
         Verb::Matrix(options) => matrix::run(options),
         Verb::Check(options) => check::run(options),
+        Verb::Bench(options) => bench::run(options),
         Verb::Patches(options) => patches::run(options),
         Verb::Image(options) => image::run(options),
         Verb::Apply(options) => apply::run(options),

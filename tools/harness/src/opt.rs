@@ -33,6 +33,8 @@ pub enum Verb {
     Differential(DifferentialOptions),
     /// Run what upstream would run on the series
     Check(CheckOptions),
+    /// Measure what the series costs: bytes, instructions, memory and time
+    Bench(BenchOptions),
     /// Write the series into out/patches, ready for git send-email or b4
     Patches(PatchesOptions),
     /// Build one kernel; prints the path of its Image
@@ -107,6 +109,16 @@ pub struct CheckOptions {
     /// Only the gate of this name, or all that have it in their name; each ends with a status of its own, and the run with the worst
     #[arg(long, value_name = "PATTERN")]
     pub gate: Option<String>,
+}
+
+/// What `bench` takes.
+#[derive(Debug, Args)]
+pub struct BenchOptions {
+    #[command(flatten)]
+    pub kernel: KernelOptions,
+    /// Only the parts whose name has this in it: size, boot, steps, memory, time
+    #[arg(long, value_name = "PATTERN")]
+    pub part: Option<String>,
 }
 
 /// What `patches` takes.

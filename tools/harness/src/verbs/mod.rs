@@ -6,6 +6,7 @@ use boot::Counts;
 use std::process::ExitCode;
 
 pub mod apply;
+pub mod bench;
 pub mod check;
 pub mod crash;
 pub mod deps;

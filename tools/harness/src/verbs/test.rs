@@ -35,6 +35,7 @@ fn groups() -> Vec<Group> {
         Group { name: "upstream's checks", run: |_| upstream_checks() },
     ];
     groups.extend(boot::test::GROUPS.map(|boot::test::Group { name, run }| Group { name, run }));
+    groups.push(Group { name: "cost", run: bench::test });
     groups
 }
 

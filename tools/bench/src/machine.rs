@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A machine that does the same each time.
+//!
+//! Time is counted in instructions (`-icount shift=0`: each takes a nanosecond), so that timer
+//! interrupts come where they came before. There is one processor, which waits for no other; no
+//! disk, which would answer when the host's does; and nothing that gives random numbers.
+
+use anyhow::{Context, Result, bail};
+use boot::{
+    archive::Archive,
+    run::{self, End, Phase},
+};
+use build::deps::Qemu;
+use std::{
+    fs::{self, File},
+    io::BufWriter,
+    path::{Path, PathBuf},
+};
+use util::command::Cmd;
+
+/// A machine, switched off.
+pub struct Machine<'a> {
+    /// QEMU and the firmware.
+    pub qemu: &'a Qemu,
+    /// Where the machine's files are; it belongs to this machine alone.
+    pub dir: PathBuf,
+    /// Memory, in MiB.
+    pub memory: u64,
+}
+
+impl Machine<'_> {
+    /// The command that switches it on, with nothing to run.
+    pub fn cmd(&self) -> Cmd {
+        Cmd::new(&self.qemu.program)
+            .args(["-nodefaults", "-no-user-config", "-no-reboot"])
+            .args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none"])
+            .args(["-machine", "virt,gic-version=3", "-accel", "tcg", "-cpu", "cortex-a57"])
+            .args(["-smp", "1", "-m", &self.memory.to_string()])
+            .args(["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01T00:00:00,clock=vm"])
+    }
+
+    /// Options that give it a disk that all of its memory fits on. What is done with a disk takes as
+    /// long as the host makes it take.
+    pub fn disk(&self) -> Result<[String; 4]> {
+        let path = self.dir.join("disk");
+        let disk =
+            File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        disk.set_len((self.memory + 64) << 20)?;
+        let drive = format!(
+            "if=none,id=dump,format=raw,cache=unsafe,discard=unmap,detect-zeroes=unmap,file={}",
+            option_value(&path)
+        );
+        Ok(["-drive".into(), drive, "-device".into(), "virtio-blk-device,drive=dump".into()])
+    }
+
+    /// Switches it on with `cmd`, and waits for the plugin to switch it off.
+    pub fn run(&self, cmd: &Cmd) -> Result<()> {
+        let run = run::run(cmd, &self.dir, &[COUNTED], &|_| {})?;
+        match run.end {
+            End::Stopped(_, status) if status.success() => Ok(()),
+            end => bail!("{end}; see {}", self.dir.join("console.log").display()),
+        }
+    }
+
+    /// The command that switches it on, with a kernel that the firmware starts.
+    pub fn cmd_with_firmware(
+        &self,
+        kernel: &Path,
+        archive: &Archive,
+        command_line: &str,
+    ) -> Result<Cmd> {
+        fs::create_dir_all(&self.dir)?;
+        let variables = self.dir.join("vars.fd");
+        fs::copy(&self.qemu.firmware_vars, &variables).with_context(|| {
+            format!("cannot copy the firmware's variables {}", self.qemu.firmware_vars.display())
+        })?;
+        let initramfs = self.dir.join("initramfs.cpio");
+        archive.write(&mut BufWriter::new(File::create(&initramfs)?))?;
+        let flash = |unit, path: &Path| {
+            let path = option_value(path);
+            // Nothing of what the firmware writes is wanted again.
+            ["-drive".into(), format!("if=pflash,format=raw,unit={unit},snapshot=on,file={path}")]
+        };
+        Ok(self
+            .cmd()
+            .args(flash(0, &self.qemu.firmware_code))
+            .args(flash(1, &variables))
+            .arg("-kernel")
+            .arg(kernel)
+            .arg("-initrd")
+            .arg(initramfs)
+            .args(["-append", command_line]))
+    }
+}
+
+/// Until the plugin ends the machine: no line of the console ends this phase.
+const COUNTED: Phase = Phase { name: "counted", ends_with: "\0", seconds: 240 };
+
+/// A comma in a value of a QEMU option is written twice.
+pub fn option_value(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}

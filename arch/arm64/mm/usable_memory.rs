@@ -142,8 +142,8 @@ where
     /// allocate from in any usable range.
     #[inline]
     pub fn new(memory: &impl Memory, usable: U, tables: T, limits: Limits) -> Option<Self> {
-        let own = usable
-            .clone()
+        // Entries may overlap, and each would have the tables in it put in order once more.
+        let own = Merged::new(usable.clone())
             .filter_map(|range| own_memory(memory, tables.clone(), range).reduce(PhysRange::hull))
             .reduce(PhysRange::hull)?;
         let nomap = memory.regions().filter(|region| region.nomap);

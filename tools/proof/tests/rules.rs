@@ -304,6 +304,29 @@ fn r7_a_crash_kernel_with_thousands_of_descriptors_is_confined_in_time_and_room(
     assert!(visits <= 16 * ranges * descriptors, "{visits} descriptors read");
 }
 
+/// A loader lists all memory again and again, and firmware has its tables in no order: each entry by
+/// itself would have all tables put in order for it.
+#[test]
+fn r7_entries_that_overlap_are_looked_at_together() {
+    let (descriptors, entries) = (2048, 400);
+    let visits = Cell::new(0u64);
+    let tables = (0..descriptors).rev().map(|index| {
+        visits.set(visits.get() + 1);
+        range(BASE + (2 * index + 1) * PAGE, PAGE)
+    });
+    let all = range(BASE, 2 * descriptors * PAGE);
+    let memory = Slots {
+        regions: RefCell::new(vec![(all.start().as_u64(), all.size())]),
+        most: Cell::new(0),
+    };
+    let usable = (0..entries).map(|_| all);
+    let plan = Plan::new(&memory, usable, tables, no_limits()).unwrap();
+    plan.apply(&memory);
+    let visits = visits.get();
+    // Each walk in order takes two of all descriptors for each that comes out.
+    assert!(visits <= 32 * descriptors * descriptors, "{visits} descriptors read");
+}
+
 /// Firmware claims memory above the last address, and a loader lists it: it is none, mapped or not.
 #[test]
 fn r5_memory_that_cannot_be_mapped_is_no_memory() {

@@ -110,7 +110,7 @@ pub struct Limits {
     pub linear_map: u64,
     /// What the linear map's base is rounded down to, or a multiple of that.
     pub linear_map_align: PageSize,
-    /// How many tables memblock has room for.
+    /// How many tables memblock has room for, over and above those in usable memory.
     pub regions: usize,
 }
 
@@ -127,8 +127,10 @@ const DMA32_LAST: PhysAddr = PhysAddr::new(u32::MAX as u64);
 pub struct Plan<U, T> {
     usable: U,
     tables: T,
-    /// Tables within are kept; [`None`]: none of them.
-    window: Option<PhysRange>,
+    /// Tables within do no harm.
+    span: PhysRange,
+    /// From here on memblock has no room for tables; [`None`]: it has room for all.
+    full_from: Option<PhysAddr>,
 }
 
 impl<U, T> Plan<U, T>
@@ -148,8 +150,17 @@ where
             .reduce(PhysRange::hull)?;
         let nomap = memory.regions().filter(|region| region.nomap);
         let own = nomap.fold(own, |span, region| span.hull(region.range));
+        let span = span(own, Merged::new(tables.clone()), limits);
+        let within = Merged::new(tables.clone()).filter(|table| span.contains(*table));
+        // That there are too many is seldom, and it takes longer to find out which.
+        let full_from = within.clone().nth(limits.regions).and_then(|_| {
+            within
+                .filter(|table| !is_within_one(usable.clone(), *table))
+                .nth(limits.regions)
+        });
         Some(Self {
-            window: window(own, Merged::new(tables.clone()), limits),
+            span,
+            full_from: full_from.map(PhysRange::start),
             usable,
             tables,
         })
@@ -169,7 +180,9 @@ where
 
     #[inline]
     fn keeps(&self, table: PhysRange) -> bool {
-        self.window.is_some_and(|window| window.contains(table))
+        self.span.contains(table)
+            && (self.full_from.is_none_or(|from| table.start() < from)
+                || is_within_one(self.usable.clone(), table))
     }
 
     /// Removes from `memory` all that is mapped and neither usable nor a table that is kept.
@@ -186,36 +199,34 @@ where
     }
 }
 
+/// Whether `table` lies in one of the usable ranges: then it is a part of a region of memory, and
+/// needs none of its own. To take it out would need one more.
+#[inline]
+fn is_within_one(mut usable: impl Iterator<Item = PhysRange>, table: PhysRange) -> bool {
+    usable.any(|range| range.contains(table))
+}
+
 /// The span within which tables do no harm: from the lowest to the highest of them that can be
-/// added to `own`. Low tables come first, for that is where firmware has them. [`None`] if there
-/// is no room for a single one.
+/// added to `own`. Low tables come first, for that is where firmware has them.
 ///
 /// `tables` are sorted and without overlaps.
 #[inline]
-fn window(
+fn span(
     own: PhysRange,
     tables: impl Iterator<Item = PhysRange> + Clone,
     limits: Limits,
-) -> Option<PhysRange> {
+) -> PhysRange {
     let with_low = tables
         .clone()
         .map(|table| own.hull(table))
         .filter(|span| span.last() == own.last())
         .find(|span| harmless(own, *span, limits))
         .unwrap_or(own);
-    let span = tables
-        .clone()
+    tables
         .map(|table| with_low.hull(table))
         .filter(|span| harmless(own, *span, limits))
         .last()
-        .unwrap_or(with_low);
-    match tables
-        .filter(|table| span.contains(*table))
-        .nth(limits.regions)
-    {
-        Some(first_too_many) => span.below(first_too_many.start()),
-        None => Some(span),
-    }
+        .unwrap_or(with_low)
 }
 
 /// Whether memory can span `span` instead of `own` without a loss.

@@ -15,11 +15,15 @@ const DMA_LIMIT: u64 = 1 << 32;
 /// Open: which ranges go first where not all can be given back. The rule asks for no more than that
 /// each one left out would do harm. Firmware has its tables low as a rule, so it is the lowest range
 /// first that does no harm, then as much as possible above. And of those, as many as memblock has
-/// room for, from the lowest one.
-pub(crate) fn give_back(boot: &Boot, own: Span, acpi: &[Span], room: usize) -> Vec<Span> {
-    if !boot.acpi {
-        return Vec::new();
-    }
+/// room for, from the lowest one; a kernel that does not use ACPI wants none. A range that lies in one
+/// of `given` needs no room: it stays, as it does in stock.
+pub(crate) fn give_back(
+    boot: &Boot,
+    own: Span,
+    acpi: &[Span],
+    given: &[Span],
+    room: usize,
+) -> Vec<Span> {
     let allowed = |span: &Span| *span == own || is_harmless(boot, own, *span);
     let below = acpi.iter().filter(|range| range.last <= own.last);
     let low = below.map(|range| own.with(*range)).filter(allowed).min_by_key(|span| span.first);
@@ -27,7 +31,16 @@ pub(crate) fn give_back(boot: &Boot, own: Span, acpi: &[Span], room: usize) -> V
     let both = acpi.iter().map(|range| low.with(*range)).filter(allowed);
     let reach = both.max_by_key(|span| span.last).unwrap_or(low);
     let within = acpi.iter().filter(|range| reach.has(range.first) && reach.has(range.last));
-    within.take(room).copied().collect()
+    let mut room = if boot.acpi { room } else { 0 };
+    let has_room = |range: &&Span| {
+        if given.iter().any(|given| given.has(range.first) && given.has(range.last)) {
+            return true;
+        }
+        let one = room.checked_sub(1);
+        room = one.unwrap_or(0);
+        one.is_some()
+    };
+    within.filter(has_room).copied().collect()
 }
 
 /// Whether a kernel loses nothing if its memory reaches over `span` instead of `own`.

@@ -65,7 +65,7 @@ pub fn outcome_from(boot: &Boot, before: &Before) -> Outcome {
         };
         memory.usable = Set::of(&given);
         // R5: if nothing can be allocated, the property says nothing usable.
-        if !confine(boot, &mut memory, boot.room.saturating_sub(given.len())) {
+        if !confine(boot, &mut memory, &given) {
             return Outcome::Stops;
         }
     }
@@ -79,9 +79,9 @@ pub fn outcome_from(boot: &Boot, before: &Before) -> Outcome {
 /// R3: leaves of what is mapped what is usable, and the ACPI ranges that do no harm. False, and
 /// nothing is done, if nothing could be allocated then.
 ///
-/// Open: ACPI ranges that are usable by the property, and are left out or not used (`acpi=off`).
-/// They are reserved, so R4 is kept whether or not they are mapped; they are taken out of memory.
-fn confine(boot: &Boot, memory: &mut Memory, room: usize) -> bool {
+/// Open: ACPI ranges that are usable by the property, and are left out. They are reserved, so R4 is
+/// kept whether or not they are mapped; they are taken out of memory.
+fn confine(boot: &Boot, memory: &mut Memory, given: &[Span]) -> bool {
     let own = Set::select(
         [&memory.mapped, &memory.usable, &memory.reserved],
         |[mapped, usable, reserved]| mapped && usable && !reserved,
@@ -92,7 +92,8 @@ fn confine(boot: &Boot, memory: &mut Memory, room: usize) -> bool {
     if let Some(nomap) = memory.nomap.reach() {
         reach = reach.with(nomap);
     }
-    memory.kept = give_back(boot, reach, memory.acpi.spans(), room);
+    let room = boot.room.saturating_sub(given.len());
+    memory.kept = give_back(boot, reach, memory.acpi.spans(), given, room);
     let kept = Set::of(&memory.kept).and(&memory.mapped);
     memory.mapped = own.or(&kept);
     true
@@ -109,8 +110,9 @@ fn apply_limit(boot: &Boot, memory: &mut Memory, limit: u64) {
     let Some(last) = byte_at(&counted, limit) else {
         return;
     };
-    let usable = std::mem::replace(&mut memory.usable, Set::of(&[Span { first: 0, last }]));
-    let confined = keeps_tables && confine(boot, memory, boot.room.saturating_sub(1));
+    let below = [Span { first: 0, last }];
+    let usable = std::mem::replace(&mut memory.usable, Set::of(&below));
+    let confined = keeps_tables && confine(boot, memory, &below);
     memory.usable = usable;
     if !confined {
         // Open: a limit that leaves nothing to allocate, or no tables. As stock does it.

@@ -7,7 +7,7 @@
 
 use kernel::{
     arm64::{
-        cap_memory::remove_above,
+        cap_memory::{below_limit, remove_above},
         memory_resources::{Kind, memory_resources},
         usable_memory::{Fault, Limits, Plan, range_of, usable},
     },
@@ -226,6 +226,45 @@ fn r6_without_tables_memory_is_published_as_stock_publishes_it() {
     let shown: Vec<_> = memory_resources(&memory, None.into_iter(), page).collect();
     let wanted = [(Kind::SystemRam, pages(0, 40)), (Kind::Reserved, pages(40, 42))];
     assert_eq!(shown, wanted);
+}
+
+/// A device tree takes memory out of the linear map to the byte: a page of which it wants a part is
+/// shown as reserved, and as no table.
+#[test]
+fn r2_memory_without_a_mapping_wins_a_page_that_it_shares() {
+    let memory = Regions(vec![
+        (BASE, 8 * PAGE, false),
+        (BASE + 8 * PAGE + 0x10, 0x20, true),
+        (BASE + 8 * PAGE + 0x40, 0x20, true),
+    ]);
+    let tables = Some(pages(7, 10)).into_iter();
+    let shown: Vec<_> = memory_resources(&memory, tables, page_size()).collect();
+    let wanted = [
+        (Kind::SystemRam, pages(0, 7)),
+        (Kind::Reserved, pages(8, 9)),
+        (Kind::AcpiTables, pages(7, 8)),
+        (Kind::AcpiTables, pages(9, 10)),
+    ];
+    assert_eq!(shown, wanted);
+}
+
+/// `mem=` counts each byte but those of tables.
+#[test]
+fn a_limit_ends_with_its_last_byte() {
+    let (memory, tables) = small_machine();
+    let below = |limit| {
+        let below = below_limit(&memory, tables.clone(), limit)?;
+        Some((below.start().as_u64(), below.last().as_u64()))
+    };
+    let first = 20 * PAGE;
+    assert_eq!(below(1), Some((0, BASE)));
+    assert_eq!(below(first), Some((0, BASE + first - 1)));
+    // The next byte that counts is behind the tables.
+    assert_eq!(below(first + 1), Some((0, BASE + first + 2 * PAGE)));
+    let all = 40 * PAGE;
+    assert_eq!(below(all), Some((0, BASE + 42 * PAGE - 1)));
+    assert_eq!(below(all + 1), None);
+    assert_eq!(below(0), None);
 }
 
 #[test]

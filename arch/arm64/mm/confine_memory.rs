@@ -31,6 +31,7 @@ use kernel::{
         RegEntry, //
     },
     memblock::Memblock,
+    page::PAGE_SIZE,
     phys::{
         PageSize,
         PhysRange, //
@@ -65,6 +66,20 @@ const LINEAR_MAP_ALIGN: PageSize = match PageSize::new_checked(1 << 30) {
     None => panic!("1 GiB is no power of two"),
 };
 
+/// The size of a section in bytes, of which `asm/sparsemem.h` has the bits.
+const SECTION_SIZE: u64 = if PAGE_SIZE < 1 << 16 {
+    1 << 27
+} else {
+    1 << 29
+};
+const SECTION: PageSize = match PageSize::new_checked(SECTION_SIZE) {
+    Some(section) => section,
+    None => panic!("SECTION_SIZE is no power of two"),
+};
+
+/// The size of a section's memory map: 64 bytes for each page, and little more for debugging.
+const SECTION_MAP: u64 = SECTION_SIZE / PAGE_SIZE as u64 * 64;
+
 /// How many regions of memblock.memory are left free for what `setup_arch()` adds or splits later.
 const SPARE_REGIONS: usize = 32;
 
@@ -85,6 +100,8 @@ fn limits(boot: &EarlyBoot, memblock: Memblock<'_>, used: usize, uses_acpi: bool
         } else {
             0
         },
+        section: SECTION,
+        section_map: SECTION_MAP,
     }
 }
 

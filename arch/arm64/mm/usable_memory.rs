@@ -112,7 +112,15 @@ pub struct Limits {
     pub linear_map_align: PageSize,
     /// How many tables memblock has room for, over and above those in usable memory.
     pub regions: usize,
+    /// A section: memory of that size has a memory map (`struct page`), or has none.
+    pub section: PageSize,
+    /// The size of a section's memory map in bytes.
+    pub section_map: u64,
 }
+
+/// The share of its own memory that a kernel can spend on the memory map of tables that lie in
+/// sections of their own: one part of so many.
+const SECTION_MAPS_SHARE: u64 = 16;
 
 /// Up to here devices with 32 address bits can do DMA; inclusive.
 const DMA32_LAST: PhysAddr = PhysAddr::new(u32::MAX as u64);
@@ -129,7 +137,8 @@ pub struct Plan<U, T> {
     tables: T,
     /// Tables within do no harm.
     span: PhysRange,
-    /// From here on memblock has no room for tables; [`None`]: it has room for all.
+    /// From here on there is no room for tables, in memblock or for their memory map; [`None`]:
+    /// there is room for all.
     full_from: Option<PhysAddr>,
 }
 
@@ -145,22 +154,36 @@ where
     #[inline]
     pub fn new(memory: &impl Memory, usable: U, tables: T, limits: Limits) -> Option<Self> {
         // Entries may overlap, and each would have the tables in it put in order once more.
+        let mut size = 0u64;
         let own = Merged::new(usable.clone())
-            .filter_map(|range| own_memory(memory, tables.clone(), range).reduce(PhysRange::hull))
+            .filter_map(|range| {
+                own_memory(memory, tables.clone(), range)
+                    .inspect(|piece| size = size.saturating_add(piece.size()))
+                    .reduce(PhysRange::hull)
+            })
             .reduce(PhysRange::hull)?;
         let nomap = memory.regions().filter(|region| region.nomap);
-        let own = nomap.fold(own, |span, region| span.hull(region.range));
+        let nomap = nomap.map(|region| region.range);
+        let own = nomap.clone().fold(own, PhysRange::hull);
         let span = span(own, Merged::new(tables.clone()), limits);
         let within = Merged::new(tables.clone()).filter(|table| span.contains(*table));
+        let outside = within
+            .clone()
+            .filter(|table| !is_within_one(usable.clone(), *table));
         // That there are too many is seldom, and it takes longer to find out which.
-        let full_from = within.clone().nth(limits.regions).and_then(|_| {
-            within
-                .filter(|table| !is_within_one(usable.clone(), *table))
-                .nth(limits.regions)
-        });
+        let too_many = match within.clone().nth(limits.regions) {
+            Some(_) => outside.clone().nth(limits.regions),
+            None => None,
+        };
+        let maps = (size / SECTION_MAPS_SHARE)
+            .checked_div(limits.section_map)
+            .unwrap_or(u64::MAX);
+        let there = usable.clone().chain(nomap);
+        let too_dear = first_too_dear(outside, there, limits.section, maps);
+        let starts = too_many.into_iter().chain(too_dear).map(PhysRange::start);
         Some(Self {
             span,
-            full_from: full_from.map(PhysRange::start),
+            full_from: starts.min(),
             usable,
             tables,
         })
@@ -197,6 +220,45 @@ where
             remove_within(memory, gap);
         }
     }
+}
+
+/// The first of `tables` for which more than `most` sections need a memory map that have none by what
+/// is `there`.
+///
+/// `tables` are sorted and without overlaps.
+#[inline]
+fn first_too_dear(
+    mut tables: impl Iterator<Item = PhysRange>,
+    there: impl Iterator<Item = PhysRange> + Clone,
+    section: PageSize,
+    most: u64,
+) -> Option<PhysRange> {
+    let mut left = most;
+    // All sections up to here were looked at.
+    let mut done = None;
+    tables.find(|table| {
+        let sections = table.to_whole_pages(section);
+        let mut rest = match done {
+            Some(last) => sections.above(last),
+            None => Some(sections),
+        };
+        done = Some(sections.last());
+        while let Some(sections) = rest {
+            let first = PhysRange::new(sections.start(), sections.start()).unwrap_or(sections);
+            let first = first.to_whole_pages(section);
+            let last = match there.clone().find(|range| range.overlaps(first)) {
+                // What is there may go on, and is passed over as a whole.
+                Some(range) => range.to_whole_pages(section).last(),
+                None if left == 0 => return true,
+                None => {
+                    left -= 1;
+                    first.last()
+                }
+            };
+            rest = sections.above(last);
+        }
+        false
+    })
 }
 
 /// Whether `table` lies in one of the usable ranges: then it is a part of a region of memory, and

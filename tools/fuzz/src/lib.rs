@@ -154,6 +154,7 @@ impl Input {
             last: (1 << (30 + self.last % 33)) - 1,
             linear_map: 1 << (63 - self.linear_map % 50),
             room: self.room.map_or(usize::MAX, |room| usize::from(room % 16)),
+            section: 1 << 27,
         }
     }
 }

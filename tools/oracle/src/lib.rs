@@ -46,6 +46,8 @@ pub struct Boot {
     pub linear_map: u64,
     /// How many ranges memblock has room for besides those that it has.
     pub room: usize,
+    /// The size of a section in bytes, which has a memory map or has none.
+    pub section: u64,
 }
 
 impl Default for Boot {
@@ -62,6 +64,7 @@ impl Default for Boot {
             last: (1 << 52) - 1,
             linear_map: 1 << 63,
             room: usize::MAX,
+            section: 1 << 27,
         }
     }
 }

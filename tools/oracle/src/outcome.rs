@@ -5,7 +5,7 @@
 use crate::{
     Boot, Set, Span,
     efi::{Before, before},
-    give_back::give_back,
+    give_back::{Own, give_back},
     property::ranges,
 };
 
@@ -93,7 +93,8 @@ fn confine(boot: &Boot, memory: &mut Memory, given: &[Span]) -> bool {
         reach = reach.with(nomap);
     }
     let room = boot.room.saturating_sub(given.len());
-    memory.kept = give_back(boot, reach, memory.acpi.spans(), given, room);
+    let own_memory = Own { bytes: own.bytes(), reach, nomap: &memory.nomap };
+    memory.kept = give_back(boot, own_memory, memory.acpi.spans(), given, room);
     let kept = Set::of(&memory.kept).and(&memory.mapped);
     memory.mapped = own.or(&kept);
     true

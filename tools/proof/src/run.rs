@@ -148,6 +148,8 @@ impl<'a> Machine<'a> {
             linear_map: self.boot.linear_map,
             linear_map_align: PageSize::new_checked(1 << 30).expect("a power of two"),
             regions: if self.boot.acpi { self.boot.room.saturating_sub(used) } else { 0 },
+            section: PageSize::new_checked(self.boot.section).expect("a power of two"),
+            section_map: self.boot.section / self.boot.page * 64,
         };
         let Some(plan) = Plan::new(&self.memory, usable, self.raw_tables(), limits) else {
             return false;

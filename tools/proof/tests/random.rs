@@ -75,6 +75,7 @@ fn boots(most: usize) -> impl Strategy<Value = Boot> {
             prop_oneof![3 => Just(48u32), 1 => Just(52u32), 1 => 30..64u32],
             prop_oneof![3 => Just(63u32), 2 => select(vec![35u32, 38, 41, 47, 51]), 1 => 12..63u32],
             prop_oneof![3 => Just(usize::MAX), 1 => 0..8usize],
+            prop_oneof![1 => Just(1u64 << 27), 1 => Just(unit.max(0x1_0000) * 4)],
         );
         let asked = (property(unit), prop::option::weighted(0.2, number(0, unit, 80)));
         let flags = (prop::bool::weighted(0.8), prop::bool::weighted(0.5));
@@ -89,6 +90,7 @@ fn boots(most: usize) -> impl Strategy<Value = Boot> {
             last: (1 << limits.0) - 1,
             linear_map: 1 << limits.1,
             room: limits.2,
+            section: limits.3,
         })
     })
 }

@@ -30,6 +30,8 @@ fn no_limits() -> Limits {
         linear_map: 1 << 47,
         linear_map_align: PageSize::new_checked(1 << 30).unwrap(),
         regions: usize::MAX,
+        section: PageSize::new_checked(1 << 27).unwrap(),
+        section_map: 0,
     }
 }
 
@@ -217,6 +219,25 @@ fn r6_memblock_is_given_no_more_regions_than_it_has_room_for() {
     assert_eq!(given_back((2 * GIB, GIB), None, &tables, limits(3)), tables[..3]);
     assert_eq!(given_back((2 * GIB, GIB), None, &tables, limits(10)), tables);
     assert!(given_back((2 * GIB, GIB), None, &tables, limits(0)).is_empty());
+}
+
+/// Each section of its own costs a memory map, of which a kernel has a share of its memory to spare.
+#[test]
+fn r6_tables_cost_no_more_memory_maps_than_the_kernel_can_spare() {
+    let section = 128 * MIB;
+    let tables: Vec<_> =
+        (0..10).map(|index| GIB + index / 2 * section + index % 2 * 2 * MIB).collect();
+    let limits = Limits { section_map: 2 * MIB, ..no_limits() };
+    let own = |size| (2 * GIB, size);
+    // One part of 16: three maps. Two tables in one section need one.
+    assert_eq!(given_back(own(96 * MIB), None, &tables, limits), tables[..6]);
+    assert_eq!(given_back(own(96 * MIB - 1), None, &tables, limits), tables[..4]);
+    assert_eq!(given_back(own(160 * MIB), None, &tables, limits), tables);
+    // A section that has other memory has a map.
+    let nomap = (GIB + 3 * section + 64 * MIB, MIB);
+    assert_eq!(given_back(own(96 * MIB), Some(nomap), &tables, limits), tables[..8]);
+    let near = 2 * GIB + 100 * MIB;
+    assert_eq!(given_back(own(MIB), None, &[near], limits), [near]);
 }
 
 #[test]

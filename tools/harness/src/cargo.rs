@@ -15,6 +15,22 @@ pub fn cargo() -> Result<Cmd> {
     Ok(Cmd::new(cargo).dir(place::checkout()?).env("MAKEFLAGS", "").env("MAKELEVEL", ""))
 }
 
+/// How many bytes a test program may have: one that runs away fails, and the machine goes on.
+const MOST_MEMORY: u64 = 4 << 30;
+
+/// `cargo test`, where cargo starts each test program with no more memory than that.
+pub fn cargo_test() -> Result<Cmd> {
+    let [program, limit] = bound();
+    let runner = format!("target.'cfg(unix)'.runner=['{program}', '{limit}']");
+    Ok(cargo()?.args(["test", "--config"]).arg(runner))
+}
+
+/// What stands before a program that is to have no more memory. The bound is not on the address
+/// space, of which an allocator sets much aside for each thread.
+fn bound() -> [String; 2] {
+    ["prlimit".into(), format!("--data={MOST_MEMORY}")]
+}
+
 /// Adds up the results of all test programs that cargo ran.
 pub fn counts_in(output: &str, success: bool) -> Counts {
     let result = Regex::new(r"(?m)^test result: \w+\. (\d+) passed; (\d+) failed;")
@@ -34,6 +50,7 @@ pub fn counts_in(output: &str, success: bool) -> Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
 
     const OUTPUT: &str = "\nrunning 3 tests\n...\n\
         test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\n\
@@ -42,6 +59,15 @@ mod tests {
     #[test]
     fn results_of_all_programs_are_added_up() {
         assert_eq!(counts_in(OUTPUT, false), Counts { passed: 4, failed: 2 });
+    }
+
+    #[test]
+    fn a_test_program_has_its_bound() {
+        let [program, limit] = bound();
+        let mut shell = Command::new(program);
+        let output = shell.args([&limit, "sh", "-c", "ulimit -d"]).output().unwrap();
+        let kilobytes = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(kilobytes.trim().parse(), Ok(MOST_MEMORY >> 10));
     }
 
     #[test]

@@ -6,7 +6,7 @@ pub mod corpus;
 mod coverage;
 pub mod fuzz;
 
-use crate::cargo::{cargo, counts_in};
+use crate::cargo::{cargo_test, counts_in};
 use anyhow::{Context, Result};
 use boot::Counts;
 use std::process::Command;
@@ -27,8 +27,8 @@ pub fn test() -> Result<Counts> {
 /// Runs the tests of the crate `proof`, and prints their figures. With `--ignored` these are the
 /// scopes that take minutes.
 pub fn held(more: &[&str]) -> Result<Counts> {
-    let cmd = cargo()?
-        .args(["test", "--locked", "--quiet", "--no-fail-fast", "--package", "proof"])
+    let cmd = cargo_test()?
+        .args(["--locked", "--quiet", "--no-fail-fast", "--package", "proof"])
         .args(["--package", "oracle", "--tests", "--", "--nocapture"])
         .args(more)
         .dir(place::checkout()?);

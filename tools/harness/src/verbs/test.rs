@@ -4,7 +4,7 @@
 
 use super::{differential, status};
 use crate::{
-    cargo::{cargo, counts_in},
+    cargo::{cargo, cargo_test, counts_in},
     hostile,
     opt::TestOptions,
 };
@@ -107,9 +107,12 @@ fn layout() -> Result<Counts> {
 
 fn host_tests() -> Result<Counts> {
     // The tests of these two are a group of their own.
-    let cmd = cargo()?
-        .args(["test", "--workspace", "--locked", "--quiet", "--no-fail-fast"])
-        .args(["--exclude", "oracle", "--exclude", "proof"]);
+    let cmd = cargo_test()?.args(["--workspace", "--locked", "--quiet", "--no-fail-fast"]).args([
+        "--exclude",
+        "oracle",
+        "--exclude",
+        "proof",
+    ]);
     println!("$ {cmd}");
     let mut command: Command = cmd.command();
     let output = command.output().context("cannot start cargo")?;

@@ -301,6 +301,18 @@ fn r7_thousands_of_ranges_are_found_one_by_one() {
     assert_eq!(found.count(), 4000);
 }
 
+/// Most firmware has its map sorted: it is walked once to see that, and once more.
+#[test]
+fn r7_sorted_ranges_are_walked_twice() {
+    let visits = Cell::new(0u64);
+    let sorted = (0..1000).map(|index| {
+        visits.set(visits.get() + 1);
+        pages(2 * index, 2 * index + 1)
+    });
+    assert_eq!(Merged::new(sorted).count(), 1000);
+    assert_eq!(visits.get(), 2000);
+}
+
 /// A list of regions that counts how often it is cut, and how long it gets.
 struct Slots {
     regions: RefCell<Vec<(u64, u64)>>,

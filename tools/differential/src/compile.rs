@@ -20,7 +20,7 @@ use util::{command::Cmd, hash::Key, place};
 pub struct Program {
     /// What is started.
     pub path: PathBuf,
-    /// Where it is, and what it leaves.
+    /// Where it leaves what it says, and the boot that failed.
     pub dir: PathBuf,
 }
 
@@ -113,7 +113,8 @@ impl Tools {
     }
 }
 
-/// The machine of `kind` with the kernel in `tree`; built when it is not there.
+/// The machine of `kind` with the kernel in `tree`; built when it is not there. It is kept by its
+/// content outside of the checkout, so that a fresh clone has it, too.
 pub fn program(tree: &Tree, kind: Kind) -> Result<Program> {
     let (tools, top) = (Tools::find()?, place::checkout()?);
     let name =
@@ -124,23 +125,25 @@ pub fn program(tree: &Tree, kind: Kind) -> Result<Program> {
         ("extracted/limits.h", tree.limits()?),
         ("extracted/setup_arch.h", tree.setup_arch()?),
     ];
-    let mut key = key(tree, &tools, &top)?;
+    let mut key = key(tree, &tools, &top)?
+        .part("variant", kind.variant.name())
+        .part("page shift", kind.page_shift.to_string());
     for (file, text) in &taken {
         key = key.part(file, text);
     }
-    let key = key.hex();
-    let program = Program { path: dir.join("machine"), dir: dir.clone() };
-    let kept = dir.join("key");
-    if program.path.exists() && fs::read_to_string(&kept).is_ok_and(|there| there == key) {
-        return Ok(program);
+    let kept = place::cache("machines")?;
+    let path = kept.join(key.short());
+    if !path.exists() {
+        let below = dir.join("build");
+        let _ = fs::remove_dir_all(&below);
+        let build = Build { tree, kind, tools, own: top.join(OWN), top, dir: below };
+        build.headers(&taken)?;
+        // Another run may build the same: whoever comes last puts it in place of the other.
+        let program = tempfile::NamedTempFile::new_in(&kept)?;
+        build.link(program.path())?;
+        program.into_temp_path().persist(&path).context("cannot keep the machine")?;
     }
-    let _ = fs::remove_file(&kept);
-    let _ = fs::remove_dir_all(dir.join("build"));
-    let build = Build { tree, kind, tools, own: top.join(OWN), top, dir: dir.join("build") };
-    build.headers(&taken)?;
-    build.link(&program.path)?;
-    fs::write(&kept, key)?;
-    Ok(program)
+    Ok(Program { path, dir })
 }
 
 /// What a machine depends on, but for what is taken out of the tree.
@@ -150,7 +153,8 @@ fn key(tree: &Tree, tools: &Tools, top: &Path) -> Result<Key> {
     let series = ["rust/kernel", "arch", "drivers", "include"].map(|dir| walk(&top.join(dir)));
     let series: Vec<_> = series.into_iter().collect::<Result<_>>()?;
     for path in own.iter().chain(series.iter().flatten()) {
-        key = key.file(&path.to_string_lossy(), path)?;
+        let label = path.strip_prefix(top).unwrap_or(path);
+        key = key.file(&label.to_string_lossy(), path)?;
     }
     // This file is part of it, too.
     Ok(key.part("flags", include_str!("compile.rs")))

@@ -80,6 +80,10 @@ static int uefi_init(u64 system_table)
 #define write_unlock(lock)
 #define early_init_fdt_scan_reserved_mem()
 
+/* Up to 6.12 arm64_memblock_init() reckons where the linear map ends. */
+#undef __va
+#define __va(x)			((void *)(x))
+
 #include "extracted/functions.h"
 
 char *skip_spaces(const char *text)

@@ -79,6 +79,9 @@ pub struct Ran {
     pub end: End,
 }
 
+/// One region: which list it is of, and its numbers.
+type Line = (String, Vec<u64>);
+
 const NOMAP: u64 = 4;
 
 impl Machine {
@@ -116,7 +119,7 @@ impl Machine {
             end: End::Booted,
         };
         let mut handed_out = Vec::new();
-        let mut lists: Vec<(String, Vec<_>)> = Vec::new();
+        let mut lists: Vec<(String, Vec<Line>)> = Vec::new();
         loop {
             let mut line = Vec::new();
             if self.answers.read_until(b'\n', &mut line)? == 0 {
@@ -169,7 +172,7 @@ impl Drop for Machine {
 }
 
 impl Lists {
-    fn of(list: &[(String, Vec<u64>)]) -> Self {
+    fn of(list: &[Line]) -> Self {
         let set = |wanted: &dyn Fn(&str, u64) -> bool| {
             let regions = list.iter().filter_map(|(kind, numbers)| {
                 let &[base, size, flags] = &numbers[..] else { return None };

@@ -165,6 +165,27 @@ static void setup_machine_fdt(void)
 		memblock_reserve(order.fdt_start, order.fdt_size);
 }
 
+static void say_lists(const char *stage)
+{
+	struct memblock_region *region;
+
+	say("stage %s", stage);
+	for_each_mem_region(region)
+		say("memory %#llx %#llx %d", (unsigned long long)region->base,
+		    (unsigned long long)region->size, region->flags);
+	for_each_reserved_mem_region(region)
+		say("reserved %#llx %#llx %d", (unsigned long long)region->base,
+		    (unsigned long long)region->size, region->flags);
+}
+
+/* What is reserved before anything can be allocated. */
+static void efi_init_and_say(void)
+{
+	efi_init();
+	say_lists("efi");
+}
+#define efi_init()	efi_init_and_say()
+
 /* Maps memory: each page table is a page of memory, and is written to through the fixmap. */
 static void paging_init(void)
 {
@@ -185,19 +206,6 @@ static void paging_init(void)
 	}
 	linear_map_make(memstart_addr);
 	memblock_allow_resize();
-}
-
-static void say_lists(const char *stage)
-{
-	struct memblock_region *region;
-
-	say("stage %s", stage);
-	for_each_mem_region(region)
-		say("memory %#llx %#llx %d", (unsigned long long)region->base,
-		    (unsigned long long)region->size, region->flags);
-	for_each_reserved_mem_region(region)
-		say("reserved %#llx %#llx %d", (unsigned long long)region->base,
-		    (unsigned long long)region->size, region->flags);
 }
 
 static void say_resources(const struct resource *resource, int depth)

@@ -4,8 +4,9 @@
 
 use crate::{
     expect::Expected,
-    machine::{End, Ran},
-    order::Order,
+    machine::{End, Lists, Ran},
+    order::{MORE_RELIABLE, Order},
+    stock::{Taken, taken},
 };
 use oracle::{Memory, Set, Shown, Span};
 
@@ -18,27 +19,47 @@ const ACPI_TABLES: (u64, u64) = (2, 0x200 | 0x8000_0000 | 0x0800_0000);
 /// How many entries the series leaves free in memblock.reserved (`SPARE_RESERVATIONS`), of how many.
 const RESERVATIONS: (usize, usize) = (48, 128);
 
-/// So much in one piece is enough for the lists of memblock to grow to any length that is tried.
-const GROWTH: u128 = 4 << 20;
+/// What the series says of ranges that it leaves until later, and how many lines of a kind it prints.
+pub const TO_BE_RESERVED: &str = "when memblock has room";
+const MOST_LINES: usize = 16;
+
+/// How large an entry of a list of memblock is.
+const ENTRY: u128 = 24;
 
 /// Why a kernel stops for want of memory, or of room in memblock.
 const OUT_OF_MEMORY: [&str; 2] = ["Failed to allocate", NOT_ENOUGH_FREE];
 const NOT_ENOUGH_FREE: &str = "more ranges of ACPI Reclaim memory than memblock can reserve";
 
-/// What C says while it reads a map, of which memblock cannot hold the regions. What lies between two
-/// descriptors may come later, so their number counts.
+/// What C says while it reads a map, of which memblock cannot hold the regions.
 const TOO_MANY_REGIONS: &str = "cannot resize memory array";
 
-/// What a boot with the series must be; an error says what it is instead.
-pub fn check(order: &Order, expected: &Expected, ran: &Ran) -> Result<(), Wrong> {
+/// What C says if either list is full: without the series that of what is reserved mostly is.
+const FULL: &str = "cannot resize";
+
+/// What a boot with the series must be; an error says what it is instead. `stock` is what came of it
+/// without the series, which has to be known for a boot that does not come to its end.
+pub fn check(
+    order: &Order,
+    expected: &Expected,
+    ran: &Ran,
+    stock: Option<&Ran>,
+) -> Result<(), Wrong> {
     match (&ran.end, &expected.memory) {
-        (End::Panic(why), _) if why.contains(TOO_MANY_REGIONS) && order.boot.map.len() > 500 => {
-            Ok(())
+        // The series has no part in it: C says this before it asks for the property.
+        (End::Panic(why), _) if why.contains(TOO_MANY_REGIONS) => {
+            let is_full = |end: &End| matches!(end, End::Panic(why) if why.contains(FULL));
+            ensure(stock.is_some_and(|stock| is_full(&stock.end)), || {
+                format!("stock boots, and this does not: {why}")
+            })
         }
         // R5.
         (End::Panic(why), None) => stopped(ran, why),
-        (End::Panic(why), Some(_)) if may_run_out(order, expected, why) => Ok(()),
-        (End::Failed(why), Some(_)) if may_lose_initrd(expected, why) => Ok(()),
+        (End::Panic(why), Some(_)) if may_run_out(order, expected, why) => {
+            never_worse(order, expected, stock)
+        }
+        (End::Failed(why), Some(_)) if may_lose_initrd(expected, why) => {
+            never_worse(order, expected, stock)
+        }
         (End::Booted, Some(memory)) => booted(order, expected, memory, ran),
         (end, None) => Err(format!("it must stop, and it did not: {end:?}")),
         (end, Some(_)) => Err(format!("it must boot, and it did not: {end:?}")),
@@ -60,16 +81,54 @@ fn stopped(ran: &Ran, why: &str) -> Result<(), Wrong> {
     ensure(at_once, || "the line was not printed at once".into())
 }
 
+/// R6: a kernel that has the series boots where one without it boots, and does nothing wrong then.
+///
+/// But for two kinds of boots without memory to speak of. Stock allocates from pages of which not all is
+/// given, and which the linear map does not have. And the series shows all memory by one array.
+fn never_worse(order: &Order, expected: &Expected, stock: Option<&Ran>) -> Result<(), Wrong> {
+    let Some(stock) = stock else { return Err("what stock does is not known".into()) };
+    let wrong = taken(order, expected, stock);
+    let is_right = wrong == Taken { boots: wrong.boots, ..Taken::default() };
+    let boots = stock.end == End::Booted && is_right;
+    let pages = expected.free.whole_pages(order.boot.page);
+    let largest = pages.spans().iter().map(|span| span.bytes()).max().unwrap_or(0);
+    ensure(!boots || largest < expected.resources() + u128::from(order.boot.page), || {
+        "stock boots, does nothing wrong, and this does not boot".into()
+    })
+}
+
 /// Whether the kernel may stop for want of memory, or of room in memblock, and say `why`.
 fn may_run_out(order: &Order, expected: &Expected, why: &str) -> bool {
-    let (spare, slots) = RESERVATIONS;
-    let many = expected.reclaim + spare + 1 > slots;
     let may = match OUT_OF_MEMORY.iter().position(|known| why.contains(known)) {
         Some(0) => !expected.has_room(order),
-        Some(_) => many && (expected.largest() < GROWTH || order.mirror),
+        Some(_) => is_deferred(order, expected) && !can_start(order, expected),
         None => false,
     };
     may || (!expected.fits && OUT_OF_MEMORY.iter().any(|known| why.contains(known)))
+}
+
+/// Whether memblock has no room for all ranges of ACPI Reclaim memory before there is a linear map. A
+/// device tree is reserved by then.
+fn is_deferred(order: &Order, expected: &Expected) -> bool {
+    let (spare, slots) = RESERVATIONS;
+    expected.reclaim.len() + spare + usize::from(order.fdt.is_some()) > slots
+}
+
+/// Whether there is memory in one piece, free of tables, for the page tables and all lists that
+/// memblock.reserved grows into, and memblock looks there first.
+fn can_start(order: &Order, expected: &Expected) -> bool {
+    let (_, slots) = RESERVATIONS;
+    let page = u128::from(order.boot.page);
+    let mirrored =
+        order.boot.map.iter().any(|descriptor| descriptor.attributes & MORE_RELIABLE != 0);
+    // The list is not full yet, and each of its entries may lie within one of the ranges.
+    let needed = 2 * slots + expected.reclaim.len() + 1;
+    let grown = std::iter::successors(Some(2 * slots), |slots| Some(2 * slots));
+    let lists = grown.take_while(|slots| *slots < 2 * needed);
+    let lists: u128 = lists.map(|slots| (slots as u128 * ENTRY).next_multiple_of(page)).sum();
+    let tables = u128::from(order.page_tables) * page;
+    // The piece may begin and end within a page.
+    expected.largest() >= lists + tables + 2 * page && !(order.mirror && mirrored)
 }
 
 /// Where memory does not fit in the linear map, C may have to leave the initramfs out, and warns; or it
@@ -82,8 +141,9 @@ fn may_lose_initrd(expected: &Expected, why: &str) -> bool {
 
 fn booted(order: &Order, expected: &Expected, memory: &Memory, ran: &Ran) -> Result<(), Wrong> {
     let stage = |name: &str| ran.stages.get(name).ok_or_else(|| format!("no stage {name}"));
-    let (paged, exhausted) = (stage("paged")?, stage("exhausted")?);
+    let (early, paged, exhausted) = (stage("efi")?, stage("paged")?, stage("exhausted")?);
     let last = order.boot.last;
+    reserved_early(order, expected, early, ran)?;
 
     // R3.
     let mapped = paged.mapped.up_to(last);
@@ -123,6 +183,36 @@ fn booted(order: &Order, expected: &Expected, memory: &Memory, ran: &Ran) -> Res
     let by_series = order.boot.acpi && !memory.acpi.is_empty();
     if expected.fits && image_is_shown && by_series && !order.mirror {
         shown_as(ran, expected.shown.as_ref().ok_or("nothing to show")?, last)?;
+    }
+    Ok(())
+}
+
+/// R1, from before the first allocation, where there is room; one line says so for each range.
+fn reserved_early(
+    order: &Order,
+    expected: &Expected,
+    early: &Lists,
+    ran: &Ran,
+) -> Result<(), Wrong> {
+    let deferred = is_deferred(order, expected);
+    let says = |what: &str| ran.log.iter().filter(|line| line.contains(what)).count();
+    ensure(deferred == (says(TO_BE_RESERVED) == 1), || {
+        format!("{} ranges, which are to be reserved late: {deferred}", expected.reclaim.len())
+    })?;
+    if !deferred {
+        none(
+            "not reserved at first",
+            &Set::of(&expected.reclaim).without(&early.reserved).up_to(order.boot.last),
+        )?;
+    }
+    // mem= takes reservations away, which are then made again.
+    if order.boot.limit.is_some() {
+        return Ok(());
+    }
+    for range in expected.reclaim.iter().take(MOST_LINES) {
+        let line =
+            format!("ACPI Reclaim memory {:#014x}-{:#014x}: reserved", range.first, range.last);
+        ensure(says(&line) == 1, || format!("{} times: {line}", says(&line)))?;
     }
     Ok(())
 }

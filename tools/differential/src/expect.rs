@@ -19,13 +19,16 @@ pub struct Expected {
     /// What memblock may hand out.
     pub free: Set,
     /// Ranges of ACPI Reclaim memory.
-    pub reclaim: usize,
+    pub reclaim: Vec<Span>,
     /// Whether the kernel's own memory fits in its linear map: if not, C takes of it what does.
     pub fits: bool,
 }
 
-/// How many pages are left for what C allocates that nobody counts here.
-const SPARE_PAGES: u128 = 64;
+/// How many pages are left for what C allocates that nobody counts here: lists that grow. The piece that
+/// they are in may begin and end within a page.
+const FEW_PAGES: u128 = 6;
+/// How large a resource of C is.
+const RESOURCE: u128 = 64;
 
 /// arm64_memblock_init() rounds the base of the linear map down to this, at most.
 const LINEAR_MAP_ALIGN: u64 = 1 << 30;
@@ -35,7 +38,7 @@ pub fn expected(order: &Order) -> Expected {
     let boot = &order.boot;
     let before = before(boot);
     let mut spans = before.reclaim.spans().to_vec();
-    let reclaim = spans.len();
+    let reclaim = spans.clone();
     let page_mask = boot.page - 1;
     let whole = |span: Span| Span { first: span.first & !page_mask, last: span.last | page_mask };
     let initrd = order.initrd.map(whole);
@@ -75,10 +78,19 @@ pub fn expected(order: &Order) -> Expected {
 }
 
 impl Expected {
-    /// Whether there is enough memory for what C allocates in any case.
+    /// Whether there is enough memory for what C allocates in any case: page tables, and what shows
+    /// memory in `/proc/iomem`.
     pub fn has_room(&self, order: &Order) -> bool {
-        let pages = self.free.whole_pages(order.boot.page).bytes() / u128::from(order.boot.page);
-        pages >= u128::from(order.page_tables) + SPARE_PAGES
+        let pages = u128::from(order.page_tables) + FEW_PAGES;
+        self.largest() >= pages * u128::from(order.boot.page) + self.resources()
+    }
+
+    /// What the series shows memory with in `/proc/iomem`, in one piece: an array, in bytes, at most.
+    pub fn resources(&self) -> u128 {
+        let entries = self.memory.as_ref().map_or(0, |memory| {
+            memory.mapped.spans().len() + memory.nomap.spans().len() + 2 * memory.acpi.spans().len()
+        });
+        entries as u128 * RESOURCE
     }
 
     /// The largest piece that memblock may hand out.

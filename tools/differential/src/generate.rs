@@ -5,7 +5,7 @@
 //! Most of each boot is likely, so that it comes far, and a part of it is hostile. Shrinking makes the
 //! numbers smaller and the lists shorter, so the boot that is shown in the end is a plain one.
 
-use crate::order::Order;
+use crate::order::{MORE_RELIABLE, Order};
 use oracle::{Boot, Cells, Descriptor, Set, Span, attribute, before, kind};
 use proptest::{
     collection::vec,
@@ -43,7 +43,6 @@ const MEANINGS: [(u32, u32, u64); 13] = [
     (1, 0x8000_0001, 0),
 ];
 const WB: u64 = attribute::WRITE_BACK;
-const MORE_RELIABLE: u64 = 0x1_0000;
 
 fn meaning() -> impl Strategy<Value = (u32, u64)> {
     let weighted: Vec<_> = MEANINGS
@@ -117,20 +116,48 @@ fn property() -> impl Strategy<Value = Property> {
     ]
 }
 
-/// Descriptors of one kind, scattered over memory: how many, and every how many EFI pages.
-type Scattered = ((u32, u64), usize, u64);
+/// Descriptors of one kind, scattered over memory.
+#[derive(Clone, Debug)]
+struct Scattered {
+    meaning: (u32, u64),
+    count: usize,
+    /// In EFI pages, from one to the next.
+    every: u64,
+    place: Place,
+}
+
+/// Where scattered descriptors begin.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// At the base, below where a crash kernel is at home.
+    Base,
+    /// Where that is.
+    Home,
+    /// Above it, where memblock looks for free memory first.
+    Above,
+}
 
 fn scattered() -> impl Strategy<Value = Scattered> {
     let count = prop_oneof![
-        8 => 1..40usize,
+        4 => 1..40usize,
         // Around what memblock.reserved has room for, with and without what the series leaves free.
-        8 => 60..140usize,
+        8 => 70..90usize,
+        8 => 110..140usize,
+        12 => 140..500usize,
         1 => 900..1100usize,
         1 => 2000..4000usize,
     ];
-    let meaning =
-        select(vec![(kind::ACPI_RECLAIM, WB), (kind::ACPI_RECLAIM, WB), (6, WB), (7, WB)]);
-    (meaning, count, select(vec![2u64, 3, 8, 17, 32]))
+    let meaning = select(
+        vec![(kind::ACPI_RECLAIM, WB); 8].into_iter().chain([(6, WB), (7, WB)]).collect::<Vec<_>>(),
+    );
+    let every = select(vec![2u64, 3, 8, 17, 32, 48]);
+    let place = select(vec![Place::Base, Place::Home, Place::Above]);
+    (meaning, count, every, place).prop_map(|(meaning, count, every, place)| Scattered {
+        meaning,
+        count,
+        every,
+        place,
+    })
 }
 
 fn cells() -> impl Strategy<Value = Cells> {
@@ -184,7 +211,7 @@ prop_compose! {
         ram in prop_oneof![1 => Just(0u64), 7 => 16..=64u64],
         pieces in vec((meaning(), 0..64u64, 0..24u64, 0..4u64), 0..12),
         wild in prop_oneof![6 => Just(Vec::new()), 1 => vec(wild(), 1..4)],
-        scattered in weighted(0.1, scattered()),
+        scattered in weighted(0.2, scattered()),
         reversed in any::<bool>(),
         property in weighted(0.8, property()),
         cells in cells(),
@@ -232,14 +259,12 @@ fn order(plan: &Plan, page: u64) -> Order {
         room: 0,
         section: if page < 1 << 16 { 1 << 27 } else { 1 << 29 },
     };
-    let before = before(&boot);
-    let regions = before.mapped.spans().len() + before.nomap.spans().len();
-    boot.room = MEMORY_REGIONS.saturating_sub(regions).saturating_sub(SPARE_REGIONS);
+    boot.room = room(&boot);
 
     // A loader puts what it loads where the kernel may be.
     let free = match oracle::outcome(&boot) {
         oracle::Outcome::Boots(memory) => memory.allocatable,
-        oracle::Outcome::Stops => before.mapped,
+        oracle::Outcome::Stops => before(&boot).mapped,
     };
     let [image, initrd, fdt, map_start] = plan.places;
     let (image_pages, initrd_pages) = plan.sizes;
@@ -258,6 +283,13 @@ fn order(plan: &Plan, page: u64) -> Order {
         writable: Set::default(),
         boot,
     }
+}
+
+/// How many regions memblock.memory has room for besides those that it has.
+pub fn room(boot: &Boot) -> usize {
+    let before = before(boot);
+    let regions = before.mapped.spans().len() + before.nomap.spans().len();
+    MEMORY_REGIONS.saturating_sub(regions).saturating_sub(SPARE_REGIONS)
 }
 
 /// A place of `size` bytes in `free`; [`None`] if there is none, or nothing to place.
@@ -285,9 +317,14 @@ fn map(plan: &Plan) -> Vec<Descriptor> {
         let start = plan.base + at * plan.unit + odd * EFI_PAGE;
         map.push(descriptor(meaning, start, size * plan.unit / EFI_PAGE + odd % 2));
     }
-    if let Some((meaning, count, every)) = plan.scattered {
-        let start = |index| plan.base + index as u64 * every * EFI_PAGE;
-        map.extend((0..count).map(|index| descriptor(meaning, start(index), 1)));
+    if let Some(Scattered { meaning, count, every, place }) = &plan.scattered {
+        let begin = match place {
+            Place::Base => plan.base,
+            Place::Home => plan.home(),
+            Place::Above => plan.home() + HOME,
+        };
+        let start = |index| begin + index as u64 * every * EFI_PAGE;
+        map.extend((0..*count).map(|index| descriptor(*meaning, start(index), 1)));
     }
     map.extend(&plan.wild);
     if plan.reversed {

@@ -11,6 +11,7 @@ mod check;
 mod compile;
 mod expect;
 mod extract;
+mod fixed;
 mod generate;
 mod machine;
 mod order;

@@ -5,6 +5,9 @@
 use oracle::{Boot, Cells, Descriptor, Set, Span};
 use std::fmt;
 
+/// The attribute of mirrored memory.
+pub const MORE_RELIABLE: u64 = 0x1_0000;
+
 /// A boot, and what a [`Boot`] leaves open.
 #[derive(Clone, Debug)]
 pub struct Order {

@@ -41,7 +41,11 @@ pub fn series(boot: &CaseBoot<'_>) -> Result<Said> {
         Outcome::Stops => Series::Stops,
         Outcome::Boots(_) => Series::Boots,
     };
-    ensure!(stated == boot.case.series, "by the oracle it {stated:?}, which is not stated");
+    ensure!(
+        stated == boot.case.series,
+        "cases.toml says {:?}, but the oracle says {stated:?}",
+        boot.case.series
+    );
     let text = match &boot.outcome {
         Outcome::Stops => stops(boot)?,
         Outcome::Boots(memory) => boots(boot, memory)?,
@@ -58,7 +62,8 @@ pub fn series(boot: &CaseBoot<'_>) -> Result<Said> {
 pub fn stock(boot: &CaseBoot<'_>) -> Result<Said> {
     firmware_has_done_its_work(boot)?;
     let (what, text) = taken(boot)?;
-    ensure!(what == boot.case.stock, "it took {what:?}: {text}");
+    let stated = boot.case.stock;
+    ensure!(what == stated, "cases.toml says {stated:?}, but it was {what:?}: {text}");
     let (lost, _) = boot.lost()?;
     let lost_text = if lost > 0 { format!(", {lost} bytes lost") } else { String::new() };
     Ok(Said {

@@ -111,8 +111,14 @@ pub fn parse(text: &str) -> Result<Vec<Case>> {
             });
         }
     }
-    let names: BTreeSet<_> = cases.iter().map(|case| &case.name).collect();
-    ensure!(names.len() == cases.len(), "two cases have the same name");
+    let mut names = BTreeSet::new();
+    for Case { name, .. } in &cases {
+        // It is that of a directory, too.
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let is_name = !name.is_empty() && name.chars().all(fits);
+        ensure!(is_name, "'{name}' is no name: it may have a to z, 0 to 9 and '-'");
+        ensure!(names.insert(name), "two cases have the same name, '{name}'");
+    }
     Ok(cases)
 }
 
@@ -219,7 +225,8 @@ stock = "all"
         for (right, wrong, said) in [
             ("stock =", "stocks =", "unknown field `stocks`"),
             ("[15, 31]", "[15, 49]", "no 49 bytes"),
-            ("[15, 31]", "[15, 15]", "same name"),
+            ("[15, 31]", "[15, 15]", "same name, '"),
+            ("name = \"", "name = \"../", "is no name"),
             ("0x50000000+0x1000", "0x50000000+0x2000", "overlap"),
             ("0x50000000+0x1000", "0x50000000+0x100", "whole pages"),
         ] {

@@ -70,7 +70,7 @@ pub struct FuzzOptions {
     #[arg(long, value_name = "PATTERN")]
     pub target: Option<String>,
     /// How long each target is fuzzed; it goes on from what earlier runs have found
-    #[arg(long, value_name = "NUMBER", default_value = "60")]
+    #[arg(long, value_name = "NUMBER", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
     pub seconds: u32,
     /// Add what was found to the kept corpus, and minimise it: 1
     #[arg(long, value_name = "0|1", default_value = "0")]
@@ -96,7 +96,7 @@ pub struct DifferentialOptions {
     #[command(flatten)]
     pub kernel: KernelOptions,
     /// How many boots
-    #[arg(long, value_name = "NUMBER", default_value_t = differential::CASES)]
+    #[arg(long, value_name = "NUMBER", default_value_t = differential::CASES, value_parser = clap::value_parser!(u32).range(1..))]
     pub cases: u32,
     /// What they are generated from: other boots for another number
     #[arg(long, value_name = "NUMBER", default_value_t = differential::SEED)]

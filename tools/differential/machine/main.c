@@ -110,9 +110,17 @@ static pid_t start(void)
 	return syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
 }
 
+/* A sanitizer ends the boot: what was said so far is whole lines. */
+void __sanitizer_set_death_callback(void (*callback)(void));
+static void flush(void)
+{
+	fflush(driver);
+}
+
 int main(void)
 {
 	driver = fdopen(dup(1), "w");
+	__sanitizer_set_death_callback(flush);
 	dup2(2, 1);
 	while (fread(&order, sizeof(order), 1, stdin) == 1) {
 		u64 size = order.property_size == ~0ULL ? 0 : order.property_size;

@@ -11,6 +11,8 @@ pub struct Expected {
     pub memory: Option<Memory>,
     /// What is in memblock.reserved for a reason of its own, R1 included.
     pub known: Set,
+    /// Where the EFI memory map is: mem= may take that out of memblock.reserved again, as in stock (F5).
+    pub map: Set,
     /// What `/proc/iomem` shows.
     pub shown: Option<Shown>,
     /// Whether there is memory of any kind, or a stop before it is asked for. C looks for the end of
@@ -46,9 +48,9 @@ pub fn expected(order: &Order) -> Expected {
     spans.extend(initrd);
     spans.extend(order.fdt);
     let map = order.map_bytes().len() as u64;
-    if map > 0 {
-        spans.push(whole(Span { first: order.map_start, last: order.map_start + map - 1 }));
-    }
+    let map = (map > 0)
+        .then(|| whole(Span { first: order.map_start, last: order.map_start + (map - 1) }));
+    spans.extend(map);
     let known = Set::of(&spans).up_to(boot.last);
 
     let mut has_memory = true;
@@ -74,7 +76,7 @@ pub fn expected(order: &Order) -> Expected {
         reach.last - reach.first / LINEAR_MAP_ALIGN * LINEAR_MAP_ALIGN < boot.linear_map
     });
     let shown = memory.as_ref().map(|memory| shown(boot, memory));
-    Expected { memory, known, shown, has_memory, free, reclaim, fits }
+    Expected { memory, known, map: Set::of(map.as_slice()), shown, has_memory, free, reclaim, fits }
 }
 
 impl Expected {

@@ -56,6 +56,9 @@ fn found(page: u64) -> [(&'static str, Order); 3] {
     let end = table(0u64.wrapping_sub(page), page);
     let above = table(RAM.first + 192 * MIB, page);
     let piece = scattered(page, 200, Place::Below);
+    let mut limited = order(page, vec![mirrored, above], Some(128 * MIB));
+    // C applies mem= then, and truncates the reservations.
+    limited.boot.acpi = false;
     let middle = RAM.last - (page + page / 2 - 1);
     [
         (
@@ -64,7 +67,7 @@ fn found(page: u64) -> [(&'static str, Order); 3] {
         ),
         (
             "a range above mem= was reserved again late, and not at all with mirrored memory",
-            Order { mirror: true, ..order(page, vec![mirrored, above], Some(128 * MIB)) },
+            Order { mirror: true, ..limited },
         ),
         (
             "memory that ends within a page was found too small for the list to grow into",

@@ -211,7 +211,7 @@ prop_compose! {
         ram in prop_oneof![1 => Just(0u64), 7 => 16..=64u64],
         pieces in vec((meaning(), 0..64u64, 0..24u64, 0..4u64), 0..12),
         wild in prop_oneof![6 => Just(Vec::new()), 1 => vec(wild(), 1..4)],
-        scattered in weighted(0.2, scattered()),
+        scattered in weighted(0.35, scattered()),
         reversed in any::<bool>(),
         property in weighted(0.8, property()),
         cells in cells(),

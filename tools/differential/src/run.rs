@@ -143,7 +143,7 @@ impl Report {
                 all.series == Taken { boots: all.series.boots, ..Taken::default() },
             ),
             ("some boots stop", all.stops > 0),
-            ("many reserve late", all.late > 100),
+            ("many reserve late", all.late > 90),
             ("few run out of memory", all.ran_out * 4 < all.boots),
         ];
         for (what, holds) in facts {

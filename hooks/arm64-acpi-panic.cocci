@@ -24,7 +24,8 @@ attribute name __init;
 + *	2. find the firmware that restarts the machine
 + *	3. make a second in the delay loop a second
 + *
-+ * The tables are read through the fixmap. Nothing is allocated.
++ * The tables are read through the fixmap. Nothing is allocated; a table
++ * may have memory reserved (BGRT).
 + */
 +void __init acpi_prepare_panic(void)
 +{
@@ -37,7 +38,8 @@ attribute name __init;
 +		acpi_parse_spcr(!nospcr, false);
 +		psci_acpi_init();
 +	}
-+	loops_per_jiffy = read_sysreg(cntfrq_el0) / HZ;
++	if (read_sysreg(cntfrq_el0))
++		loops_per_jiffy = read_sysreg(cntfrq_el0) / HZ;
 +}
 +#endif
 +

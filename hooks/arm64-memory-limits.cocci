@@ -6,6 +6,7 @@
 @@
  #include <linux/efi.h>
 +#include <linux/efi_acpi_tables.h>
++#include <linux/kfence.h>
 
 @define@
 typedef u64, phys_addr_t;
@@ -22,6 +23,16 @@ attribute name __init;
 +phys_addr_t __init arm64_last_phys_addr(void)
 +{
 +	return PHYS_MASK;
++}
++
++/* The most that paging_init() allocates in one piece, in bytes. */
++u64 __init arm64_largest_paging_alloc(void)
++{
++#ifdef CONFIG_KFENCE
++	return KFENCE_POOL_SIZE;
++#else
++	return PAGE_SIZE;
++#endif
 +}
 +#endif
 +

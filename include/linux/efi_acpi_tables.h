@@ -23,6 +23,7 @@ void acpi_prepare_panic(void);
 /* What bounds memory, in arch/arm64/mm/init.c. */
 u64 arm64_linear_region_size(void);
 phys_addr_t arm64_last_phys_addr(void);
+u64 arm64_largest_paging_alloc(void);
 
 /* Reserves the ACPI Reclaim memory of the EFI memory map, or leaves it to the next two. */
 void efi_reserve_acpi_reclaim(void);

@@ -81,6 +81,15 @@ impl EarlyBoot {
         PhysAddr::new(unsafe { bindings::arm64_last_phys_addr() })
     }
 
+    /// The most that `paging_init()` allocates in one piece, in bytes: a page, or KFENCE's pool.
+    ///
+    /// C function: `arm64_largest_paging_alloc()` in `arch/arm64/mm/init.c`.
+    #[inline]
+    pub fn largest_paging_alloc(&self) -> u64 {
+        // SAFETY: It returns a constant.
+        unsafe { bindings::arm64_largest_paging_alloc() }
+    }
+
     /// Stops the kernel for good: prints `why` as a panic does, and restarts the machine if
     /// `panic=` asks for that.
     ///
@@ -94,9 +103,6 @@ impl EarlyBoot {
     pub fn stop(&self, why: &CStr) -> ! {
         // SAFETY: The format string takes one argument, a NUL-terminated string, and gets it.
         unsafe { bindings::_printk(c"\x010%s\n".as_char_ptr(), why.as_char_ptr()) };
-        // SAFETY: An `__init` function of C that `setup_arch()` could call itself: it reads the
-        // tables through the fixmap. That is there, for the device tree was scanned.
-        unsafe { bindings::acpi_prepare_panic() };
         // SAFETY: The command line is NUL-terminated. It is cut into words in place, and nobody is
         // going to read it any more. No parameters are given, so the callback gets each word.
         unsafe {
@@ -111,6 +117,10 @@ impl EarlyBoot {
                 Some(take_panic_timeout),
             )
         };
+        // Last, for it may panic by itself.
+        // SAFETY: An `__init` function of C that `setup_arch()` could call itself: it reads the
+        // tables through the fixmap. That is there, for the device tree was scanned.
+        unsafe { bindings::acpi_prepare_panic() };
         // SAFETY: As for the first call.
         unsafe { bindings::panic(c"%s\n".as_char_ptr(), why.as_char_ptr()) }
     }

@@ -89,8 +89,8 @@ impl<'boot> MemoryMap<'boot> {
 
 /// Reads a descriptor with one instruction for each number, where firmware has aligned it.
 ///
-/// The kernel is compiled such that it never accesses memory unaligned: [`Descriptor::from_bytes()`]
-/// takes one byte after the other.
+/// The kernel is compiled such that it never accesses memory unaligned:
+/// [`Descriptor::from_bytes()`] takes one byte after the other.
 #[inline]
 fn read_descriptor(bytes: &[u8; Descriptor::SIZE]) -> Descriptor {
     const _: () = assert!(size_of::<bindings::efi_memory_desc_t>() == Descriptor::SIZE);
@@ -98,8 +98,8 @@ fn read_descriptor(bytes: &[u8; Descriptor::SIZE]) -> Descriptor {
     if !raw.is_aligned() {
         return Descriptor::from_bytes(bytes);
     }
-    // SAFETY: It is aligned, there are as many bytes, and any of them make a descriptor of C: it has
-    // nothing but numbers.
+    // SAFETY: It is aligned, there are as many bytes, and any of them make a descriptor of C: it
+    // has nothing but numbers.
     let raw = unsafe { raw.read() };
     Descriptor {
         memory_type: MemoryType::new(raw.type_),

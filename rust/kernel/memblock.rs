@@ -68,15 +68,20 @@ impl<'boot> Memblock<'boot> {
         slots.saturating_sub(self.regions().count())
     }
 
-    /// Whether memblock prefers memory that is mirrored (`MEMBLOCK_MIRROR`), for there is some.
+    /// Whether memblock takes some memory before all other, wherever that is, or takes no other:
+    /// memory that is mirrored, or the scratch memory of KHO.
     #[inline]
-    pub fn has_mirror(self) -> bool {
+    pub fn has_preferred(self) -> bool {
+        // Flags of memory that is like other memory here, or is never taken.
+        let usual = bindings::memblock_flags_MEMBLOCK_HOTPLUG
+            | bindings::memblock_flags_MEMBLOCK_NOMAP
+            | bindings::memblock_flags_MEMBLOCK_DRIVER_MANAGED;
         // SAFETY: As in `region()`.
         let memory = unsafe { addr_of!(bindings::memblock.memory).read() };
         (0..memory.cnt).any(|index| {
             // SAFETY: `regions` has `cnt` entries, and `index` is below that.
             let region = unsafe { memory.regions.wrapping_add(index).read() };
-            region.flags & bindings::memblock_flags_MEMBLOCK_MIRROR != 0
+            region.flags & !usual != 0
         })
     }
 
@@ -114,13 +119,15 @@ impl<'boot> Memblock<'boot> {
         let slots = unsafe { addr_of!(bindings::memblock.reserved.max).read() };
         // A range that overlaps others is first added in pieces, one more than there are others.
         let used = self.reserved().count().checked_mul(2)?;
-        let needed = used.checked_add(more)?.checked_add(1)?;
+        let mut needed = used.checked_add(more)?.checked_add(1)?;
         let mut grown = slots;
         let mut bytes = 0u64;
         while grown < needed {
             grown = grown.checked_mul(2)?;
             let list = grown.checked_mul(size_of::<bindings::memblock_region>())?;
             bytes = bytes.checked_add(list.checked_next_multiple_of(PAGE_SIZE)? as u64)?;
+            // The new list is reserved itself, and giving back the old one may split a range.
+            needed = needed.checked_add(2)?;
         }
         Some(bytes)
     }
@@ -166,9 +173,13 @@ impl<'boot> Memblock<'boot> {
     /// Leaves `limit` bytes of mapped memory, as `mem=` asks for, and truncates the reservations.
     ///
     /// C function: `memblock_mem_limit_remove_map()`.
+    ///
+    /// # Safety
+    ///
+    /// Nothing was allocated yet, and what is in use above the limit is reserved again.
     #[inline]
-    pub fn remove_above_limit(self, limit: u64) {
-        // SAFETY: As in `reserve()`.
+    pub unsafe fn remove_above_limit(self, limit: u64) {
+        // SAFETY: Takes any number. What was reserved is the caller's concern.
         unsafe { bindings::memblock_mem_limit_remove_map(limit) };
     }
 }
@@ -180,8 +191,8 @@ impl Memory for Memblock<'_> {
         (0usize..).map_while(move |index| memblock.region(index))
     }
 
-    /// Memory that is in use may be removed: what Rust refers to now, the kernel image and the flat
-    /// device tree, is not mapped through the linear map yet.
+    /// Memory that is in use may be removed: what Rust refers to, the kernel image and the flat
+    /// device tree, is not mapped through the linear map, and stays where it is.
     ///
     /// C function: `memblock_remove()`.
     #[inline]

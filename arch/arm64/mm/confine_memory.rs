@@ -276,13 +276,16 @@ pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: u64) {
     let boot = unsafe { EarlyBoot::new() };
     let memblock = Memblock::of_boot(&boot);
     if !uses_acpi(&boot) || acpi_tables(&boot).next().is_none() {
-        memblock.remove_above_limit(limit);
+        // SAFETY: The caller is `arm64_memblock_init()`: nothing was allocated yet, and it reserves
+        // the kernel and its initramfs after this.
+        unsafe { memblock.remove_above_limit(limit) };
         return;
     }
     let Some(below) = below_limit(&memblock, acpi_tables(&boot), limit) else {
         return;
     };
     if !keep(&boot, memblock, Some(below), NO_ENTRIES, 0) {
-        memblock.remove_above_limit(limit);
+        // SAFETY: As above.
+        unsafe { memblock.remove_above_limit(limit) };
     }
 }

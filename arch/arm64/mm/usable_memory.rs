@@ -57,8 +57,8 @@ impl fmt::Display for Fault {
 
 /// The range that an entry of the property gives, in whole pages.
 ///
-/// The linear map leaves out what is less than a page. memblock would allocate from it all the same,
-/// and the kernel would fault.
+/// The linear map leaves out what is less than a page. memblock would allocate from it all the
+/// same, and the kernel would fault.
 #[inline]
 pub fn range_of(entry: RegEntry, page: PageSize) -> Result<PhysRange, Fault> {
     let range = match (entry.addr, entry.size) {
@@ -222,8 +222,8 @@ where
     }
 }
 
-/// The first of `tables` for which more than `most` sections need a memory map that have none by what
-/// is `there`.
+/// The first of `tables` for which more than `most` sections need a memory map that have none by
+/// what is `there`.
 ///
 /// `tables` are sorted and without overlaps.
 #[inline]

@@ -97,11 +97,14 @@ pub unsafe extern "C" fn efi_protect_acpi_reclaim() {
         return;
     }
     // Lists and page tables take whole pages: bytes above the last whole page would be left.
-    let free = largest_free(&memblock, memblock.reserved(), ranges)
-        .and_then(|free| free.whole_pages_within(NATIVE_PAGE));
-    // memblock would look for mirrored memory first, wherever that is.
+    // And what does not fit would be taken from below, where tables may be.
+    let free = largest_free(&memblock, memblock.reserved(), ranges.clone())
+        .and_then(|free| free.whole_pages_within(NATIVE_PAGE))
+        .filter(|free| free.size() > boot.largest_paging_alloc());
     match free {
-        Some(free) if !memblock.has_mirror() => memblock.allocate_below(free.last().next()),
+        Some(free) if !memblock.has_preferred() => memblock.allocate_below(free.last().next()),
+        // Where all fit without an entry to spare it may still do.
+        _ if has_room(memblock, ranges.clone().count(), 0) => reserve(memblock, ranges),
         _ => boot.stop(NO_FREE_MEMORY),
     }
 }

@@ -44,7 +44,7 @@ impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
         Self::overlapping(ranges, PhysRange::ALL)
     }
 
-    /// The union of those of `ranges` that reach into `window`: the others need not be put in order.
+    /// The union of those of `ranges` that reach into `window`: no other needs to be put in order.
     #[inline]
     pub fn overlapping(ranges: I, window: PhysRange) -> Self {
         Self {

@@ -70,7 +70,11 @@ const SOURCES: [Source; 13] = [
     Source {
         file: "arch/arm64/mm/init.c",
         names: &["arm64_memblock_init"],
-        if_there: &["arm64_linear_region_size", "arm64_last_phys_addr"],
+        if_there: &[
+            "arm64_linear_region_size",
+            "arm64_last_phys_addr",
+            "arm64_largest_paging_alloc",
+        ],
     },
     Source { file: SETUP, names: &["request_standard_resources"], ..NOTHING },
 ];

@@ -65,6 +65,18 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// As above, but `size` pages in one piece. Where one piece is too small, it goes on below.
+    fn allocate_piece(&mut self, limit: u64, size: u64) -> Option<u64> {
+        let free = |page: u64| self.memory & !self.reserved & 1 << page != 0;
+        let first = (0..=limit.checked_sub(size)?)
+            .rev()
+            .find(|first| (*first..first + size).all(free))?;
+        (first..first + size).for_each(|page| self.reserved |= 1 << page);
+        Some(first)
+    }
+}
+
 fn is_table(machine: &Machine, page: u64) -> bool {
     machine.tables >> page & 1 == 1
 }
@@ -102,6 +114,24 @@ proptest! {
             prop_assert!(!is_table(&machine, page));
             prop_assert_eq!(machine.memory & !machine.reserved & 1 << page, 1 << page);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// A large piece that comes first, and fits, costs no table, and leaves memory to be seen.
+    #[test]
+    fn a_large_first_allocation_takes_no_table(memory: u64, a: u64, b: u64, size in 1..8u64) {
+        let mut machine = Machine { memory: memory | a, reserved: 0, tables: a & b };
+        let Some(free) = machine.largest_free().filter(|free| free.size() > size) else {
+            return Ok(());
+        };
+        let limit = free.last().as_u64() + 1;
+        let first = machine.allocate_piece(limit, size);
+        prop_assert_eq!(first, Some(limit - size));
+        let next = machine.next_free(limit).expect("some of it is left");
+        prop_assert_eq!(next.size(), free.size() - size);
     }
 }
 

@@ -11,18 +11,52 @@ use crate::{
     span,
 };
 use anyhow::{Context, Result};
+use build::{config, kernel::Kernel};
 use cases::Case;
 use oracle::{Before, Boot, Cells, Outcome, Set, Span};
+use std::fs;
 
 /// What arm64 has room for in memblock.memory before its lists can grow (`INIT_MEMBLOCK_MEMORY_REGIONS`
 /// in `arch/arm64/include/asm/memory.h`), and what the series leaves of it to others.
 const REGIONS: usize = 1024;
 const SPARE_REGIONS: usize = 32;
 
-/// Pages, physical addresses and the linear map of the flavour `minimal`.
-const PAGE: u64 = 0x1000;
-const PHYSICAL_BITS: u32 = 48;
-const LINEAR_MAP_BITS: u32 = 47;
+/// What a kernel was configured for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Configured {
+    /// The size of a native page in bytes.
+    page: u64,
+    /// The last physical address, inclusive.
+    last: u64,
+    /// The size of the linear map in bytes.
+    linear_map: u64,
+    /// The size of a section in bytes (`arch/arm64/include/asm/sparsemem.h`).
+    section: u64,
+}
+
+impl Configured {
+    /// Reads the .config of `kernel`.
+    pub fn of(kernel: &Kernel) -> Result<Self> {
+        let text = fs::read_to_string(&kernel.config)
+            .with_context(|| format!("cannot read {}", kernel.config.display()))?;
+        Self::parse(&text).with_context(|| format!("in {}", kernel.config.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let options = config::parse(text);
+        let number = |name: &str| -> Result<u32> {
+            let value = options.get(name).with_context(|| format!("no CONFIG_{name}"))?;
+            value.parse().with_context(|| format!("CONFIG_{name}={value}"))
+        };
+        let page = 1 << number("PAGE_SHIFT")?;
+        Ok(Self {
+            page,
+            last: (1 << number("ARM64_PA_BITS")?) - 1,
+            linear_map: 1 << (number("ARM64_VA_BITS")? - 1),
+            section: if page < 0x1_0000 { 1 << 27 } else { 1 << 29 },
+        })
+    }
+}
 
 /// A boot, and what is measured of it.
 pub struct CaseBoot<'a> {
@@ -44,15 +78,17 @@ pub struct CaseBoot<'a> {
 
 impl<'a> CaseBoot<'a> {
     /// Reads the EFI memory map and all else off the console.
-    pub fn new(case: &'a Case, booted: &'a Booted) -> Result<Self> {
+    pub fn new(case: &'a Case, booted: &'a Booted, configured: Configured) -> Result<Self> {
+        let Configured { page, last, linear_map, section } = configured;
         let map = efi_map::numbers(&booted.log)?;
         let mut boot = Boot {
             map,
-            page: PAGE,
+            page,
             property: case.property.clone(),
             cells: Cells { address: case.cells.0 as usize, size: case.cells.1 as usize },
-            last: (1 << PHYSICAL_BITS) - 1,
-            linear_map: 1 << LINEAR_MAP_BITS,
+            last,
+            linear_map,
+            section,
             ..Boot::default()
         };
         let before = oracle::before(&boot);
@@ -137,4 +173,19 @@ pub fn set(spans: impl IntoIterator<Item = span::Span>) -> Set {
 /// The dump, or that there is none.
 pub fn dump<'a>(boot: &'a CaseBoot<'_>) -> Result<&'a Dump> {
     boot.dump.as_ref().context("memblock=debug printed no complete 'MEMBLOCK configuration:'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_says_what_it_was_configured_for() {
+        let text = "CONFIG_PAGE_SHIFT=16\nCONFIG_ARM64_PA_BITS=48\nCONFIG_ARM64_VA_BITS=42\n";
+        let wanted =
+            Configured { page: 65536, last: (1 << 48) - 1, linear_map: 1 << 41, section: 1 << 29 };
+        assert_eq!(Configured::parse(text).unwrap(), wanted);
+        let error = Configured::parse("CONFIG_PAGE_SHIFT=12").unwrap_err();
+        assert!(error.to_string().contains("CONFIG_ARM64_PA_BITS"), "{error}");
+    }
 }

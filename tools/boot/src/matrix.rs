@@ -4,7 +4,7 @@
 
 use crate::{
     Counts,
-    case_boot::CaseBoot,
+    case_boot::{CaseBoot, Configured},
     case_crash,
     case_verdict::{self, Said},
     crash_case::{CrashCase, Loader},
@@ -53,12 +53,14 @@ pub fn names(pattern: Option<&str>) -> Result<Vec<String>> {
 }
 
 /// Does the runs that have `pattern` in their names; all of them without one.
-pub fn run(source: &Source, pattern: Option<&str>) -> Result<Counts> {
+///
+/// The cases are booted by kernels of this flavour, the crashes of the evidence by `minimal` ones.
+pub fn run(source: &Source, flavour: &str, pattern: Option<&str>) -> Result<Counts> {
     let cases = cases::load()?;
     let (entries, evidence) = asked_for(&cases, pattern);
     let mut counts = Counts::default();
     if !entries.is_empty() {
-        counts += run_entries(source, &entries)?;
+        counts += run_entries(source, flavour, &entries)?;
     }
     if !evidence.is_empty() {
         counts += evidence_cases::run(source, &evidence)?;
@@ -70,7 +72,7 @@ pub fn run(source: &Source, pattern: Option<&str>) -> Result<Counts> {
 pub fn run_quick(source: &Source) -> Result<Counts> {
     let mut cases = cases::load()?;
     cases.retain(|case| case.quick);
-    run_entries(source, &entries(&cases))
+    run_entries(source, "minimal", &entries(&cases))
 }
 
 /// The runs of `cases`, and those of the evidence, that have `pattern` in their names.
@@ -111,12 +113,17 @@ impl Column {
     }
 }
 
-fn run_entries(source: &Source, entries: &[Entry<'_>]) -> Result<Counts> {
+fn run_entries(source: &Source, flavour: &str, entries: &[Entry<'_>]) -> Result<Counts> {
     let kernel = |series| {
         let variant = Variant { series, mapping_2017: false };
-        obtain(&Spec { source: source.clone(), variant, flavour: "minimal".into() })
+        obtain(&Spec { source: source.clone(), variant, flavour: flavour.into() })
     };
-    let (stock, series) = (kernel(false)?, kernel(true)?);
+    // A column that was not asked for needs no kernel.
+    let column = |series| {
+        let asked_for = entries.iter().any(|entry| entry.series == series);
+        asked_for.then(|| kernel(series)).transpose()
+    };
+    let (stock, series) = (column(false)?, column(true)?);
     let (qemu, guest) = (deps::qemu()?, Guest::find()?);
     let application = build::firmware::obtain()?;
     println!("KTAP version 1\n1..{}", entries.len());
@@ -126,6 +133,7 @@ fn run_entries(source: &Source, entries: &[Entry<'_>]) -> Result<Counts> {
     let outcomes = parallel::run(&names, |at, progress| {
         let entry = &entries[at];
         let kernel = if entry.series { &series } else { &stock };
+        let kernel = kernel.as_ref().expect("there is one for each column");
         let firmware = Firmware { application: &application, case: entry.case };
         let run = if entry.crash { crash_once } else { boot_once };
         let said = run(entry, kernel, firmware, &Parts { qemu: &qemu, guest: &guest, progress });
@@ -171,7 +179,8 @@ fn boot_once(
     let boot = FirmwareBoot { name: entry.name.clone(), kernel, firmware };
     let booted = boot.run(parts.qemu, parts.guest, parts.progress)?;
     let judge = if entry.series { case_verdict::series } else { case_verdict::stock };
-    let said = CaseBoot::new(entry.case, &booted).and_then(|boot| judge(&boot));
+    let configured = Configured::of(kernel)?;
+    let said = CaseBoot::new(entry.case, &booted, configured).and_then(|boot| judge(&boot));
     timed(said, booted.run.took, &booted.dir)
 }
 

@@ -85,6 +85,9 @@ pub struct MatrixOptions {
     /// Only the runs whose name has this in it
     #[arg(long, value_name = "PATTERN")]
     pub case: Option<String>,
+    /// Configuration of the kernels that boot the cases: a file below configs/, without its ending
+    #[arg(long, value_name = "NAME", default_value = "minimal")]
+    pub flavour: String,
     /// Print the names, and boot nothing: 1
     #[arg(long, value_name = "0|1", default_value = "0")]
     pub list: Flag,

@@ -9,7 +9,7 @@ use crate::{
 };
 use anyhow::Result;
 use boot::{Counts, matrix};
-use build::{deps, kernel::Source};
+use build::{config, deps, kernel::Source};
 use std::process::ExitCode;
 use util::setup;
 
@@ -43,7 +43,8 @@ pub fn run(options: MatrixOptions) -> Result<ExitCode> {
     }
     let source = options.kernel.source()?;
     deps::ensure_for("matrix")?;
-    let mut counts = matrix::run(&source, pattern)?;
+    config::check_flavour(&options.flavour)?;
+    let mut counts = matrix::run(&source, &options.flavour, pattern)?;
     for OnHost { name, run } in on_host {
         println!("== {name}");
         counts += run(&source)?;

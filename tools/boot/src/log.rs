@@ -12,6 +12,9 @@ use std::{collections::BTreeMap, sync::LazyLock};
 /// How a kernel's log begins.
 pub const FIRST_LINE: &str = "Booting Linux on physical CPU";
 
+/// What the kernel says before it prints its last line again.
+const REPLAYING: &str = "** replaying previous printk message **";
+
 static STAMP: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\[ *\d+\.\d{6}\](\[ *[TC]\d+\])? ").unwrap());
 static SECTION_LINE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^@(\w+)\| ?(.*)$").unwrap());
@@ -26,7 +29,17 @@ pub struct Log {
 impl Log {
     /// A log of the lines of `text`.
     pub fn new(text: &str) -> Self {
-        Self { lines: text.lines().map(|line| unstamped(line).to_owned()).collect() }
+        // A panic in the middle of a line has the console print it once more, and say so.
+        let mut lines: Vec<String> = Vec::new();
+        let mut replayed = false;
+        for line in text.lines().map(unstamped) {
+            let again = replayed && lines.last().is_some_and(|last| last == line);
+            replayed = line == REPLAYING;
+            if !again && !replayed {
+                lines.push(line.to_owned());
+            }
+        }
+        Self { lines }
     }
 
     /// The lines.
@@ -93,6 +106,13 @@ mod tests {
         assert_eq!(unstamped("[    0.314144] Run /init\r"), "Run /init");
         assert_eq!(unstamped("[    0.314144][    T1] Run /init"), "Run /init");
         assert_eq!(unstamped("[Bds] Booting"), "[Bds] Booting");
+    }
+
+    #[test]
+    fn a_line_that_is_replayed_is_one() {
+        let log =
+            Log::new(&format!("[    2.298832] ok 6 a\n{REPLAYING}\n[    2.298832] ok 6 a\nb"));
+        assert_eq!(log.lines().collect::<Vec<_>>(), ["ok 6 a", "b"]);
     }
 
     #[test]

@@ -25,7 +25,10 @@ use crate::{
     },
     prelude::*, //
 };
-use core::ptr::addr_of;
+use core::{
+    ptr::addr_of,
+    slice, //
+};
 
 /// The size of a native page, which is the smallest piece that memory is mapped in.
 pub const NATIVE_PAGE: PageSize = match PageSize::new_checked(PAGE_SIZE as u64) {
@@ -65,12 +68,11 @@ impl<'boot> MemoryMap<'boot> {
         }
         let count = usize::try_from(memmap.nr_map).ok()?;
         let size = count.checked_mul(memmap.desc_size)?;
-        // SAFETY: `efi_memmap_init_early()` sets `EFI_MEMMAP` once it has mapped `nr_map`
-        // descriptors of `desc_size` bytes at `map`, and `efi_memmap_unmap()` clears it. That is
-        // called by `efi_init()` when it gives up, and by an initcall after `setup_arch()`. Until
-        // then nothing writes to the map.
-        let bytes =
-            unsafe { core::slice::from_raw_parts(memmap.map.cast_const().cast::<u8>(), size) };
+        let map = memmap.map.cast_const().cast::<u8>();
+        // SAFETY: With `EFI_MEMMAP` set, `efi_memmap_init_early()` has mapped `nr_map` descriptors
+        // of `desc_size` bytes at `map`. `efi_memmap_unmap()` is called by `efi_init()` when it
+        // gives up, and after `setup_arch()`. Until then nothing writes to the map.
+        let bytes = unsafe { slice::from_raw_parts(map, size) };
         Some(Self {
             descriptors: Descriptors::new_checked(bytes, memmap.desc_size)?,
             soft_reserve: soft_reserve_enabled(),

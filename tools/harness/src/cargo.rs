@@ -2,7 +2,7 @@
 
 //! cargo, and what its tests print.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use boot::Counts;
 use regex::Regex;
 use std::env;
@@ -31,8 +31,21 @@ fn bound() -> [String; 2] {
     ["prlimit".into(), format!("--data={MOST_MEMORY}")]
 }
 
+/// Runs `cmd`, which is [`cargo_test()`], and returns what it printed, with the counts. What failed is
+/// printed.
+pub fn tested(cmd: &Cmd) -> Result<(Counts, String)> {
+    println!("$ {cmd}");
+    let output = cmd.command().output().context("cannot start cargo")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let counts = counts_in(&text, output.status.success());
+    if counts.failed > 0 {
+        println!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok((counts, text))
+}
+
 /// Adds up the results of all test programs that cargo ran.
-pub fn counts_in(output: &str, success: bool) -> Counts {
+fn counts_in(output: &str, success: bool) -> Counts {
     let result = Regex::new(r"(?m)^test result: \w+\. (\d+) passed; (\d+) failed;")
         .expect("the expression is well formed");
     let mut all = Counts::default();

@@ -6,10 +6,9 @@ pub mod corpus;
 mod coverage;
 pub mod fuzz;
 
-use crate::cargo::{cargo_test, counts_in};
-use anyhow::{Context, Result};
+use crate::cargo::{cargo_test, tested};
+use anyhow::Result;
 use boot::Counts;
-use std::process::Command;
 use util::place;
 
 /// How long each target is fuzzed in `make test`, in seconds.
@@ -32,14 +31,8 @@ pub fn held(more: &[&str]) -> Result<Counts> {
         .args(["--package", "oracle", "--tests", "--", "--nocapture"])
         .args(more)
         .dir(place::checkout()?);
-    println!("$ {cmd}");
-    let mut command: Command = cmd.command();
-    let output = command.output().context("cannot start cargo")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let counts = counts_in(&text, output.status.success());
-    if counts.failed > 0 {
-        println!("{text}{}", String::from_utf8_lossy(&output.stderr));
-    } else {
+    let (counts, text) = tested(&cmd)?;
+    if counts.failed == 0 {
         // Dots are tests that have passed meanwhile, and an i is one that is ignored.
         let lines = text.lines().map(|line| line.trim_start_matches(['.', 'i']));
         lines.filter(|line| line.ends_with(" cases")).for_each(|line| println!("{line}"));

@@ -4,17 +4,14 @@
 
 use super::{differential, status};
 use crate::{
-    cargo::{cargo, cargo_test, counts_in},
+    cargo::{cargo, cargo_test, tested},
     hostile,
     opt::TestOptions,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use boot::Counts;
 use build::{base::Bases, kernel::Source};
-use std::{
-    process::{Command, ExitCode},
-    time::Instant,
-};
+use std::{process::ExitCode, time::Instant};
 use upstream::check;
 use util::{command::Cmd, place, setup};
 use walkdir::WalkDir;
@@ -113,15 +110,7 @@ fn host_tests() -> Result<Counts> {
         "--exclude",
         "proof",
     ]);
-    println!("$ {cmd}");
-    let mut command: Command = cmd.command();
-    let output = command.output().context("cannot start cargo")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let counts = counts_in(&text, output.status.success());
-    if counts.failed > 0 {
-        println!("{text}{}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(counts)
+    Ok(tested(&cmd)?.0)
 }
 
 /// Those of `make check` that compile nothing.

@@ -25,7 +25,7 @@ const SPARE_REGIONS: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Configured {
     /// The size of a native page in bytes.
-    page: u64,
+    pub page: u64,
     /// The last physical address, inclusive.
     last: u64,
     /// The size of the linear map in bytes.

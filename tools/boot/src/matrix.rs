@@ -195,7 +195,8 @@ fn crash_once(
         ..CrashCase::new(entry.name.clone(), kernel, kernel, Loader::File)
     };
     let crash = crash.run(parts.qemu, parts.guest, parts.progress)?;
-    timed(case_crash::judge(entry.case, &crash, entry.series), crash.run.took, &crash.dir)
+    let page = Configured::of(kernel)?.page;
+    timed(case_crash::judge(entry.case, &crash, entry.series, page), crash.run.took, &crash.dir)
 }
 
 /// What was said, with how long it took, or with where to look.

@@ -89,6 +89,8 @@ pub struct Look<'a> {
 
 /// One row of the table.
 pub struct Property {
+    /// What machines.toml calls it.
+    pub key: &'static str,
     /// What it is.
     pub name: &'static str,
     /// Whose it is.
@@ -101,12 +103,13 @@ pub struct Property {
 
 impl Property {
     const fn new(
+        key: &'static str,
         name: &'static str,
         of: Of,
         stock: Expected,
         ask: fn(Look<'_>) -> Option<Answer>,
     ) -> Self {
-        Self { name, of, stock, ask }
+        Self { key, name, of, stock, ask }
     }
 
     /// What the stock column must answer on a kernel with the mapping of 2017: its crash kernel
@@ -136,78 +139,162 @@ use Of::{Both as OfBoth, Crash as OfCrash, Dump as OfDump, First as OfFirst, Run
 
 /// All properties, in the order of the table.
 pub static PROPERTIES: [Property; 27] = [
-    Property::new("run came to its end", OfRun, Holds, answers::complete),
-    Property::new("console: no panic, WARN, BUG, ACPI error", OfRun, Holds, answers::untroubled),
+    Property::new("run-complete", "run came to its end", OfRun, Holds, answers::complete),
     Property::new(
+        "console-clean",
+        "console: no panic, WARN, BUG, ACPI error",
+        OfRun,
+        Holds,
+        answers::untroubled,
+    ),
+    Property::new(
+        "no-alignment-fault",
         "crash kernel: no alignment fault (as of 2017)",
         OfRun,
         Holds,
         answers::no_alignment_fault,
     ),
-    Property::new("guest's own checks, first kernel", OfFirst, Holds, |look| {
+    Property::new("first-checks", "guest's own checks, first kernel", OfFirst, Holds, |look| {
         answers::checks(first(look)?)
     }),
-    Property::new("guest's own checks, crash kernel", OfCrash, Holds, |look| {
+    Property::new("crash-checks", "guest's own checks, crash kernel", OfCrash, Holds, |look| {
         answers::checks(second(look)?)
     }),
     Property::new(
+        "acpi-ranges-logged",
         "one line of the log per ACPI range, both kernels",
         OfBoth,
         Fails,
         answers::announced,
     ),
-    Property::new("ACPI Tables in /proc/iomem, first kernel", OfFirst, Fails, |look| {
-        answers::published(first(look)?)
-    }),
-    Property::new("  bounds are the EFI map's ACPI Reclaim", OfFirst, Fails, |look| {
-        answers::bounds(first(look)?)
-    }),
-    Property::new("  nothing below it", OfFirst, Fails, |look| answers::childless(first(look)?)),
-    Property::new("ACPI Tables in /proc/iomem, crash kernel", OfCrash, Fails, |look| {
-        answers::published(second(look)?)
-    }),
-    Property::new("  bounds are the EFI map's ACPI Reclaim", OfCrash, Fails, |look| {
-        answers::bounds(second(look)?)
-    }),
-    Property::new("  nothing below it", OfCrash, Fails, |look| answers::childless(second(look)?)),
     Property::new(
+        "first-published",
+        "ACPI Tables in /proc/iomem, first kernel",
+        OfFirst,
+        Fails,
+        |look| answers::published(first(look)?),
+    ),
+    Property::new(
+        "first-published-bounds",
+        "  bounds are the EFI map's ACPI Reclaim",
+        OfFirst,
+        Fails,
+        |look| answers::bounds(first(look)?),
+    ),
+    Property::new("first-published-childless", "  nothing below it", OfFirst, Fails, |look| {
+        answers::childless(first(look)?)
+    }),
+    Property::new(
+        "crash-published",
+        "ACPI Tables in /proc/iomem, crash kernel",
+        OfCrash,
+        Fails,
+        |look| answers::published(second(look)?),
+    ),
+    Property::new(
+        "crash-published-bounds",
+        "  bounds are the EFI map's ACPI Reclaim",
+        OfCrash,
+        Fails,
+        |look| answers::bounds(second(look)?),
+    ),
+    Property::new("crash-published-childless", "  nothing below it", OfCrash, Fails, |look| {
+        answers::childless(second(look)?)
+    }),
+    Property::new(
+        "first-system-ram",
         "System RAM + ACPI Tables as in stock, first kernel",
         OfFirst,
         Holds,
         answers::same_sum,
     ),
-    Property::new("System RAM as in stock, crash kernel", OfCrash, Holds, answers::same_ram),
-    Property::new("memblock.memory has ACPI Reclaim, first kernel", OfFirst, Holds, |look| {
-        answers::in_memory(first(look)?)
-    }),
-    Property::new("memblock.memory has ACPI Reclaim, crash kernel", OfCrash, Fails, |look| {
-        answers::in_memory(second(look)?)
-    }),
-    Property::new("memblock.reserved has ACPI Reclaim, first kernel", OfFirst, Holds, |look| {
-        answers::reserved(first(look)?)
-    }),
-    Property::new("memblock.reserved has ACPI Reclaim, crash kernel", OfCrash, Fails, |look| {
-        answers::reserved(second(look)?)
-    }),
-    Property::new("no other memory of the crashed kernel in memblock", OfCrash, Holds, |look| {
-        answers::confined(second(look)?)
-    }),
-    Property::new("MemTotal within crashkernel=, crash kernel", OfCrash, Holds, |look| {
-        answers::mem_total(second(look)?)
-    }),
-    Property::new("tables the same in both kernels (sha256)", OfCrash, Holds, answers::same_tables),
-    Property::new("ioremaps of ACPI Reclaim pages, crash kernel", OfCrash, Fails, |look| {
-        answers::remapped(second(look)?)
-    }),
-    Property::new("/dev/mem: read, write, mmap refused, first kernel", OfFirst, Holds, |look| {
-        answers::refused(first(look)?)
-    }),
-    Property::new("/dev/mem: read, write, mmap refused, crash kernel", OfCrash, Fails, |look| {
-        answers::refused(second(look)?)
-    }),
-    Property::new("/proc/vmcore saved to its end", OfCrash, Holds, answers::saved),
-    Property::new("  dump is all memory of the crashed kernel", OfCrash, Holds, answers::whole),
     Property::new(
+        "crash-system-ram",
+        "System RAM as in stock, crash kernel",
+        OfCrash,
+        Holds,
+        answers::same_ram,
+    ),
+    Property::new(
+        "first-memblock-memory",
+        "memblock.memory has ACPI Reclaim, first kernel",
+        OfFirst,
+        Holds,
+        |look| answers::in_memory(first(look)?),
+    ),
+    Property::new(
+        "crash-memblock-memory",
+        "memblock.memory has ACPI Reclaim, crash kernel",
+        OfCrash,
+        Fails,
+        |look| answers::in_memory(second(look)?),
+    ),
+    Property::new(
+        "first-memblock-reserved",
+        "memblock.reserved has ACPI Reclaim, first kernel",
+        OfFirst,
+        Holds,
+        |look| answers::reserved(first(look)?),
+    ),
+    Property::new(
+        "crash-memblock-reserved",
+        "memblock.reserved has ACPI Reclaim, crash kernel",
+        OfCrash,
+        Fails,
+        |look| answers::reserved(second(look)?),
+    ),
+    Property::new(
+        "crash-memblock-confined",
+        "no other memory of the crashed kernel in memblock",
+        OfCrash,
+        Holds,
+        |look| answers::confined(second(look)?),
+    ),
+    Property::new(
+        "crash-mem-total",
+        "MemTotal within crashkernel=, crash kernel",
+        OfCrash,
+        Holds,
+        |look| answers::mem_total(second(look)?),
+    ),
+    Property::new(
+        "tables-same",
+        "tables the same in both kernels (sha256)",
+        OfCrash,
+        Holds,
+        answers::same_tables,
+    ),
+    Property::new(
+        "crash-no-ioremap",
+        "ioremaps of ACPI Reclaim pages, crash kernel",
+        OfCrash,
+        Fails,
+        |look| answers::remapped(second(look)?),
+    ),
+    Property::new(
+        "first-dev-mem",
+        "/dev/mem: read, write, mmap refused, first kernel",
+        OfFirst,
+        Holds,
+        |look| answers::refused(first(look)?),
+    ),
+    Property::new(
+        "crash-dev-mem",
+        "/dev/mem: read, write, mmap refused, crash kernel",
+        OfCrash,
+        Fails,
+        |look| answers::refused(second(look)?),
+    ),
+    Property::new("dump-saved", "/proc/vmcore saved to its end", OfCrash, Holds, answers::saved),
+    Property::new(
+        "dump-whole",
+        "  dump is all memory of the crashed kernel",
+        OfCrash,
+        Holds,
+        answers::whole,
+    ),
+    Property::new(
+        "dump-tables",
         "  dump has the tables with -s, not with -c",
         OfDump,
         Expected::FailsWith(Loader::Load),
@@ -218,6 +305,7 @@ pub static PROPERTIES: [Property; 27] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_check_that_stock_should_fail_must_be_seen_to_fail() {
@@ -235,6 +323,19 @@ mod tests {
             assert_eq!(met(expected, Some(true)), passed, "{expected:?} of what holds");
             assert_eq!(met(expected, Some(false)), failed, "{expected:?} of what fails");
             assert_eq!(met(expected, None), not_reached, "{expected:?} of nothing");
+        }
+    }
+
+    #[test]
+    fn each_key_is_one_of_a_kind_and_in_kebab_case() {
+        let keys: BTreeSet<_> = PROPERTIES.iter().map(|property| property.key).collect();
+        assert_eq!(keys.len(), PROPERTIES.len());
+        for key in keys {
+            let word = |word: &str| {
+                !word.is_empty()
+                    && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            };
+            assert!(key.split('-').all(word), "{key}");
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use build::{deps::Qemu, kernel::Kernel};
+use machines::Hardware;
 use std::{
     fs::{self, File},
     io::BufWriter,
@@ -77,18 +78,18 @@ pub struct CrashCase<'a> {
     pub crash: &'a Kernel,
     /// How the crash kernel is loaded.
     pub loader: Loader,
-    /// The machine's memory, in MiB.
-    pub memory: u64,
+    /// The machine; the first kernel starts its watchdog, if it has one, before it crashes.
+    pub hardware: Hardware,
     /// How many pages of evidence the first kernel leaves in its memory, at least.
     pub evidence_pages: usize,
+    /// What the first kernel is told of `crashkernel=`.
+    pub reservation: String,
     /// What the first kernel is told besides.
-    pub first_options: &'static str,
+    pub first_options: String,
     /// The command line of the crash kernel.
     pub crash_command_line: String,
     /// Whether a process of the crash kernel takes all memory that it can have, before the dump.
     pub takes_all_memory: bool,
-    /// Whether the first kernel starts a watchdog before it crashes.
-    pub watchdog: bool,
     /// What starts the first kernel, if not the firmware of the machine.
     pub firmware: Option<Firmware<'a>>,
 }
@@ -125,12 +126,12 @@ impl<'a> CrashCase<'a> {
             first,
             crash,
             loader,
-            memory: 512,
+            hardware: Hardware::default(),
             evidence_pages: 256,
-            first_options: "",
+            reservation: format!("crashkernel={}M", CRASH_MEMORY >> 20),
+            first_options: String::new(),
             crash_command_line: format!("{} nr_cpus=1 reset_devices", command_line()),
             takes_all_memory: false,
-            watchdog: false,
             firmware: None,
         }
     }
@@ -156,14 +157,12 @@ impl<'a> CrashCase<'a> {
             qemu,
             dir: place::out("boots")?.join(&self.name),
             kernel: self.first.image.clone(),
-            command_line: format!(
-                "{} crashkernel={}M{}",
-                command_line(),
-                CRASH_MEMORY >> 20,
-                self.first_options
-            ),
-            memory: self.memory,
-            watchdog: self.watchdog,
+            command_line: [&command_line(), &self.reservation, &self.first_options]
+                .map(String::as_str)
+                .join(" ")
+                .trim_end()
+                .into(),
+            hardware: self.hardware.clone(),
             files: Vec::new(),
         };
         fs::create_dir_all(&machine.dir)?;
@@ -180,7 +179,7 @@ impl<'a> CrashCase<'a> {
             image: &self.crash.image,
             command_line: &self.crash_command_line,
             takes_all_memory: self.takes_all_memory,
-            watchdog: self.watchdog,
+            watchdog: self.hardware.watchdog,
         })?;
         let mut initramfs = BufWriter::new(File::create(machine.initramfs())?);
         archive.write(&mut initramfs)?;

@@ -17,6 +17,7 @@ use build::{
     deps,
     kernel::{Kernel, Source, Spec, Variant, obtain},
 };
+use machines::Hardware;
 use std::fs;
 
 /// One crash, and what comes of it.
@@ -207,12 +208,14 @@ impl Case {
         let unseen = matches!(self.expected, Expected::Stops { says: None, .. });
         WitnessCase {
             crash: CrashCase {
-                memory: self.scale.memory,
+                hardware: Hardware {
+                    watchdog: self.told.watchdog,
+                    ..Hardware::of(self.scale.memory)
+                },
                 evidence_pages: self.scale.evidence << 8,
-                first_options: FIXED_PLACE,
+                first_options: FIXED_PLACE.into(),
                 crash_command_line: self.told.command_line(),
                 takes_all_memory: self.expected == Expected::Saves,
-                watchdog: self.told.watchdog,
                 ..crash
             },
             spoil: self.spoil,

@@ -20,6 +20,7 @@ use crate::{
 use anyhow::{Context, Result, anyhow};
 use build::{deps::Qemu, kernel::Kernel};
 use cases::{Case, GOOD};
+use machines::Hardware;
 use orders::{KERNEL_FILE, ORDERS_FILE, Orders};
 use std::{
     fs::{self, File},
@@ -136,8 +137,7 @@ impl FirmwareBoot<'_> {
             dir: place::out("boots")?.join(&self.name),
             kernel: self.kernel.image.clone(),
             command_line: format!("{}{memtest}", command_line()),
-            memory: self.firmware.case.memory,
-            watchdog: false,
+            hardware: Hardware::of(self.firmware.case.memory),
             files: Vec::new(),
         };
         fs::create_dir_all(&machine.dir)?;
@@ -147,7 +147,7 @@ impl FirmwareBoot<'_> {
         guest.memory()?.write(&mut initramfs)?;
         drop(initramfs);
 
-        let memory = GuestMemory::new(machine.memory, &machine.dir)?;
+        let memory = GuestMemory::new(machine.hardware.memory, &machine.dir)?;
         let run = run::run(&memory.attached(machine.cmd()), &machine.dir, &PHASES, progress)?;
         machine.clean()?;
         let (firmware, mut logs) = log::kernels(&run.console);

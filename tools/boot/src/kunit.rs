@@ -14,6 +14,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use build::{deps::Qemu, kernel::Kernel};
+use machines::Hardware;
 use regex::Regex;
 use std::{
     collections::BTreeMap,
@@ -44,8 +45,7 @@ pub fn run(kernel: &Kernel, qemu: &Qemu, guest: &Guest) -> Result<Counts> {
         kernel: kernel.image.clone(),
         // The configuration may leave KUnit off until it is asked for.
         command_line: format!("{} kunit.enable=1 kunit.autorun=1", command_line()),
-        memory: 1024,
-        watchdog: false,
+        hardware: Hardware::of(1024),
         files: Vec::new(),
     };
     fs::create_dir_all(&machine.dir)?;

@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result};
 use build::deps::Qemu;
+use machines::{Gic, Hardware};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -21,24 +22,18 @@ pub struct Machine<'a> {
     pub kernel: PathBuf,
     /// Its command line.
     pub command_line: String,
-    /// Memory, in MiB.
-    pub memory: u64,
-    /// Whether it has a watchdog: an Intel 6300ESB, on PCI.
-    pub watchdog: bool,
+    /// What it is made of.
+    pub hardware: Hardware,
     /// What QEMU hands to the firmware: names and files.
     pub files: Vec<(&'static str, PathBuf)>,
 }
 
-/// A processor that starts the firmware as quickly as any, and that faults unaligned accesses to
-/// Device memory.
-const CPU: &str = "cortex-a57";
-
 /// The disk, among the machine's files.
 pub const DISK: &str = "vmcore";
 
-/// How many processors. With one alone, QEMU up to 10.1 lets unaligned accesses to Device memory
-/// pass, and the fault of 2017 does not show.
-const PROCESSORS: &str = "2";
+/// Where a machine of more memory, in MiB, is likely to have more than the host: most of it is never
+/// touched, and the host is not asked to keep it.
+const RESERVED_BY_HOST: u64 = 4096;
 
 /// Where the PL011 of `virt` is; the early console is told, because an ACPI machine tells only
 /// after the EFI map was read.
@@ -67,8 +62,11 @@ impl Machine<'_> {
         Cmd::new(&self.qemu.program)
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none"])
-            .args(["-machine", "virt,gic-version=3", "-accel", "tcg", "-cpu", CPU])
-            .args(["-smp", PROCESSORS, "-m", &self.memory.to_string()])
+            .args(["-machine", &self.board(), "-accel", "tcg", "-cpu", &self.hardware.cpu])
+            .args(["-smp", &self.hardware.cpus.to_string()])
+            .args(["-m", &self.hardware.memory.to_string()])
+            .args(self.memory())
+            .args(self.random_numbers())
             .args(["-rtc", "base=2026-01-01T00:00:00"])
             .arg("-drive")
             .arg(flash(0, &self.qemu.firmware_code, ",readonly=on"))
@@ -81,7 +79,7 @@ impl Machine<'_> {
                 option_value(&self.disk())
             ))
             .args(["-device", "virtio-blk-device,drive=dump"])
-            .args(if self.watchdog { &["-device", "i6300esb"][..] } else { &[] })
+            .args(if self.hardware.watchdog { &["-device", "i6300esb"][..] } else { &[] })
             .arg("-kernel")
             .arg(&self.kernel)
             .arg("-initrd")
@@ -90,6 +88,52 @@ impl Machine<'_> {
             .args(self.files.iter().flat_map(|(name, path)| {
                 ["-fw_cfg".into(), format!("name={name},file={}", option_value(path))]
             }))
+    }
+
+    fn board(&self) -> String {
+        let gic = match self.hardware.gic {
+            Gic::V2 => "2",
+            Gic::V3NoIts => "3,its=off",
+            Gic::V3 => "3",
+        };
+        let acpi = if self.hardware.device_tree { ",acpi=off" } else { "" };
+        let memory = if self.has_backend() { ",memory-backend=memory" } else { "" };
+        format!("virt,gic-version={gic}{acpi}{memory}")
+    }
+
+    fn has_backend(&self) -> bool {
+        self.hardware.nodes == 1 && self.hardware.memory > RESERVED_BY_HOST
+    }
+
+    /// The options for memory and its nodes.
+    fn memory(&self) -> Vec<String> {
+        let Hardware { memory, nodes, cpus, .. } = self.hardware;
+        let backend = |id: &str, size: u64| {
+            let object = format!("memory-backend-ram,id={id},size={size}M,reserve=off");
+            ["-object".to_string(), object]
+        };
+        if nodes == 1 {
+            return if self.has_backend() { backend("memory", memory).into() } else { vec![] };
+        }
+        let processors = |node: u32| cpus * node / nodes..cpus * (node + 1) / nodes;
+        (0..nodes)
+            .flat_map(|node| {
+                let id = format!("memory{node}");
+                let cpus = processors(node);
+                let what =
+                    format!("node,nodeid={node},memdev={id},cpus={}-{}", cpus.start, cpus.end - 1);
+                backend(&id, memory / u64::from(nodes)).into_iter().chain(["-numa".into(), what])
+            })
+            .collect()
+    }
+
+    /// The options of a device that gives the same random numbers each time.
+    fn random_numbers(&self) -> Vec<String> {
+        let Some(seed) = self.hardware.seed else { return vec![] };
+        let seed = seed.to_string();
+        ["-seed", &seed, "-object", "rng-builtin,id=random", "-device", "virtio-rng-pci,rng=random"]
+            .map(str::to_string)
+            .into()
     }
 
     /// Makes what the machine needs to be switched on, and the script that does it all again.
@@ -118,7 +162,7 @@ impl Machine<'_> {
 
     /// All of the machine's memory fits on the disk, and the headers of the dump.
     fn disk_bytes(&self) -> u64 {
-        (self.memory + 64) << 20
+        (self.hardware.memory + 64) << 20
     }
 
     fn script(&self) -> String {
@@ -175,8 +219,7 @@ mod tests {
             dir: dir.into(),
             kernel: "Image".into(),
             command_line: "console=ttyAMA0 quiet".into(),
-            memory: 1024,
-            watchdog: false,
+            hardware: Hardware::of(1024),
             files: vec![("opt/a", "a,b".into())],
         }
     }
@@ -200,8 +243,45 @@ mod tests {
         let qemu = qemu();
         let mut machine = machine(&qemu, Path::new("a"));
         assert!(!machine.cmd().to_string().contains("i6300esb"));
-        machine.watchdog = true;
+        machine.hardware.watchdog = true;
         assert!(machine.cmd().to_string().contains(" -device i6300esb "));
+    }
+
+    #[test]
+    fn nodes_share_memory_and_processors() {
+        let qemu = qemu();
+        let mut machine = machine(&qemu, Path::new("a"));
+        assert!(!machine.cmd().to_string().contains("-numa"));
+        machine.hardware.nodes = 2;
+        machine.hardware.cpus = 5;
+        let line = machine.cmd().to_string();
+        let object = "memory-backend-ram,id=memory1,size=512M,reserve=off";
+        assert!(line.contains(object), "{line}");
+        assert!(line.contains("nodeid=0,memdev=memory0,cpus=0-1"), "{line}");
+        assert!(line.contains("nodeid=1,memdev=memory1,cpus=2-4"), "{line}");
+    }
+
+    #[test]
+    fn the_host_keeps_no_memory_for_a_large_machine() {
+        let qemu = qemu();
+        let mut machine = machine(&qemu, Path::new("a"));
+        assert!(!machine.cmd().to_string().contains("backend"));
+        machine.hardware.memory = 40 << 10;
+        let line = machine.cmd().to_string();
+        assert!(line.contains("memory-backend-ram,id=memory,size=40960M,reserve=off"), "{line}");
+        assert!(line.contains("memory-backend=memory"), "{line}");
+    }
+
+    #[test]
+    fn the_board_is_what_is_asked_for() {
+        let qemu = qemu();
+        let mut machine = machine(&qemu, Path::new("a"));
+        assert_eq!(machine.board(), "virt,gic-version=3");
+        machine.hardware =
+            Hardware { gic: Gic::V2, device_tree: true, seed: Some(7), ..machine.hardware };
+        assert_eq!(machine.board(), "virt,gic-version=2,acpi=off");
+        let line = machine.cmd().to_string();
+        assert!(line.contains(" -seed 7 ") && line.contains("virtio-rng"), "{line}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use regex::Regex;
 use std::{fs, path::Path, sync::LazyLock, thread, time::Duration};
 
 /// What the first kernel has to be told: it is then where its symbols say.
-pub const FIXED_PLACE: &str = " nokaslr";
+pub const FIXED_PLACE: &str = "nokaslr";
 
 /// The function that the first kernel calls to crash.
 const PANIC: &str = "panic";
@@ -93,7 +93,7 @@ impl WitnessCase<'_> {
     ) -> Result<Testimony> {
         let panic = address_of(&self.crash.first.vmlinux, PANIC)?;
         let (machine, evidence) = self.crash.prepare(qemu, guest)?;
-        let memory = GuestMemory::new(machine.memory, &machine.dir)?;
+        let memory = GuestMemory::new(machine.hardware.memory, &machine.dir)?;
         let waiting = Waiting::new()?;
         let cmd = waiting.attached(memory.attached(machine.cmd()));
         let (run, seen) = thread::scope(|scope| {

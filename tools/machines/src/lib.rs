@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machines to crash: `machines.toml` of the checkout.
+//!
+//! An entry is a machine, the kernels that run on it, and how it is crashed. What must come of it is
+//! what must come of every crash; an entry says where that is otherwise, and why.
+
+mod hardware;
+mod text;
+
+pub use hardware::{Firmware, Gic, Hardware};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::fs;
+use util::place;
+
+/// One machine, its kernels, and its crashes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The name.
+    pub name: String,
+    /// What is special about it, in a few words for README.
+    pub what: String,
+    /// The numbers of the hazards, of those that `machines.toml` lists, that it guards against.
+    pub hazards: Vec<u32>,
+    /// The machine.
+    pub hardware: Hardware,
+    /// The configuration of the kernel that crashes.
+    pub first: String,
+    /// The configuration of the crash kernel.
+    pub crash: String,
+    /// Which of the two kernels have the series; each is a column.
+    pub columns: Vec<Column>,
+    /// The names of the loaders, each of which crashes each column.
+    pub loaders: Vec<String>,
+    /// The name of the kexec-tools.
+    pub kexec_tools: String,
+    /// What the first kernel is told of `crashkernel=`.
+    pub reservation: String,
+    /// What the first kernel is told besides.
+    pub options: String,
+    /// What the crash kernel is told besides.
+    pub crash_options: String,
+    /// The name of what makes the first kernel panic.
+    pub cause: String,
+    /// The name of a case of `cases.toml` whose firmware starts the first kernel.
+    pub case: Option<String>,
+    /// How many times one kernel starts another by kexec before the crash.
+    pub hops: usize,
+    /// Whether the dump is read by the programs that read dumps.
+    pub reads_dump: bool,
+    /// Whether EFI variables are read in both kernels.
+    pub efi_runtime: bool,
+    /// Whether the dump is left out: there is more memory than anyone can wait for.
+    pub headers_only: bool,
+    /// How many times as long as usual each phase may take.
+    pub patience: u32,
+    /// What comes of the tables in a crash kernel with the series.
+    pub tables: Tables,
+    /// What comes of it otherwise than usual.
+    pub unlike: Vec<Unlike>,
+    /// Whether `make test` crashes it as well.
+    pub quick: bool,
+}
+
+/// Which kernels have the series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Column {
+    /// Neither.
+    Stock,
+    /// Both.
+    Series,
+    /// The crash kernel alone.
+    StockSeries,
+    /// The first kernel alone.
+    SeriesStock,
+}
+
+impl Column {
+    /// The name, as in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stock => "stock",
+            Self::Series => "series",
+            Self::StockSeries => "stock-series",
+            Self::SeriesStock => "series-stock",
+        }
+    }
+
+    /// Whether the first kernel has the series.
+    pub fn first(self) -> bool {
+        matches!(self, Self::Series | Self::SeriesStock)
+    }
+
+    /// Whether the crash kernel has the series.
+    pub fn crash(self) -> bool {
+        matches!(self, Self::Series | Self::StockSeries)
+    }
+}
+
+/// What comes of the ACPI tables in a crash kernel with the series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tables {
+    /// They are in memory, reserved.
+    #[default]
+    Kept,
+    /// They are left out of memory, as in stock, for they would cost the crash kernel memory of its own.
+    LeftOut,
+    /// There are none: the machine is described by a device tree.
+    Absent,
+}
+
+/// A property that is otherwise than usual.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Unlike {
+    /// Its key.
+    pub property: String,
+    /// Where; everywhere, if there is none.
+    #[serde(default)]
+    pub columns: Vec<Column>,
+    /// With which loader; with each, if there is none.
+    pub loader: Option<String>,
+    /// What is expected.
+    pub expected: Expected,
+    /// Why.
+    pub why: String,
+}
+
+/// What is expected of a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expected {
+    /// It holds.
+    Holds,
+    /// It is measured, and does not hold.
+    Fails,
+    /// The run ends before it can be measured.
+    NotReached,
+    /// It has no meaning on this machine.
+    Unasked,
+}
+
+impl Unlike {
+    /// Whether it is about this column and this loader.
+    pub fn concerns(&self, column: Column, loader: &str) -> bool {
+        (self.columns.is_empty() || self.columns.contains(&column))
+            && self.loader.as_deref().is_none_or(|one| one == loader)
+    }
+}
+
+/// The machines of the checkout.
+pub fn load() -> Result<Vec<Entry>> {
+    let path = place::checkout()?.join("machines.toml");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse(&text).with_context(|| format!("mistake in {}", path.display()))
+}
+
+/// The machines that `text` has.
+pub fn parse(text: &str) -> Result<Vec<Entry>> {
+    text::parse(text)
+}

@@ -3,7 +3,7 @@
 //! How each property of a crash is measured.
 
 use crate::{
-    crash_case::{CRASH_MEMORY, Crash, Loader},
+    crash_case::{Crash, Loader},
     facts::Facts,
     iomem::{anywhere, top_level},
     ktap::Ending,
@@ -125,21 +125,24 @@ pub fn childless(facts: &Facts) -> Option<Answer> {
 /// What left `System RAM` is `ACPI Tables` now, to the byte.
 pub fn same_sum(look: Look<'_>) -> Option<Answer> {
     let facts = first(look)?;
-    let stock = look.stock.first.as_ref().ok()?;
     let sum =
         bytes(top_level(&facts.iomem, SYSTEM_RAM)) + bytes(top_level(&facts.iomem, ACPI_TABLES));
-    Some(Answer::new(sum == bytes(top_level(&stock.iomem, SYSTEM_RAM)), kilobytes(sum)))
+    let wanted = match look.stock {
+        Some(stock) => bytes(top_level(&stock.first.as_ref().ok()?.iomem, SYSTEM_RAM)),
+        None => facts.mapped_bytes(),
+    };
+    Some(Answer::new(sum == wanted, kilobytes(sum)))
 }
 
 /// The crash kernel has no more and no less `System RAM` than stock's.
 pub fn same_ram(look: Look<'_>) -> Option<Answer> {
-    // On the mapping of 2017 there is no crash kernel of stock to compare with.
     let ram = bytes(top_level(&second(look)?.iomem, SYSTEM_RAM));
-    let stock = match &look.stock.second {
-        Ok(stock) => bytes(top_level(&stock.iomem, SYSTEM_RAM)),
-        Err(_) => CRASH_MEMORY,
+    // On the mapping of 2017 there is no crash kernel of stock to compare with.
+    let wanted = match look.stock.map(|stock| &stock.second) {
+        Some(Ok(stock)) => bytes(top_level(&stock.iomem, SYSTEM_RAM)),
+        Some(Err(_)) | None => crash_memory(first(look)?),
     };
-    Some(Answer::new(ram == stock, kilobytes(ram)))
+    Some(Answer::new(ram == wanted, kilobytes(ram)))
 }
 
 /// memblock.memory has all of ACPI, mapped.
@@ -169,9 +172,14 @@ pub fn confined(facts: &Facts) -> Option<Answer> {
 }
 
 /// The crash kernel has not more memory than crashkernel= gave.
-pub fn mem_total(facts: &Facts) -> Option<Answer> {
-    let total = facts.mem_total;
-    Some(Answer::new(total <= CRASH_MEMORY, kilobytes(total)))
+pub fn mem_total(look: Look<'_>) -> Option<Answer> {
+    let total = second(look)?.mem_total;
+    Some(Answer::new(total <= crash_memory(first(look)?), kilobytes(total)))
+}
+
+/// How many bytes the first kernel keeps for the crash kernel.
+fn crash_memory(facts: &Facts) -> u64 {
+    bytes(anywhere(&facts.iomem, CRASH_KERNEL))
 }
 
 /// Each file below /sys/firmware/acpi/tables is the same in both kernels.

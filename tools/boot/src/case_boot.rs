@@ -13,7 +13,7 @@ use crate::{
 use anyhow::{Context, Result};
 use build::{config, kernel::Kernel};
 use cases::Case;
-use oracle::{Before, Boot, Cells, Outcome, Set, Span};
+use oracle::{Before, Boot, Cells, Descriptor, Outcome, Set, Span};
 use std::fs;
 
 /// What arm64 has room for in memblock.memory before its lists can grow (`INIT_MEMBLOCK_MEMORY_REGIONS`
@@ -40,6 +40,15 @@ impl Configured {
         let text = fs::read_to_string(&kernel.config)
             .with_context(|| format!("cannot read {}", kernel.config.display()))?;
         Self::parse(&text).with_context(|| format!("in {}", kernel.config.display()))
+    }
+
+    /// A boot of such a kernel with this EFI memory map, and with no property.
+    pub fn boot(self, map: Vec<Descriptor>) -> Boot {
+        let Self { page, last, linear_map, section } = self;
+        let boot = Boot { map, page, last, linear_map, section, ..Boot::default() };
+        let before = oracle::before(&boot);
+        let regions = before.mapped.spans().len() + before.nomap.spans().len();
+        Boot { room: REGIONS.saturating_sub(regions + SPARE_REGIONS), ..boot }
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -79,21 +88,12 @@ pub struct CaseBoot<'a> {
 impl<'a> CaseBoot<'a> {
     /// Reads the EFI memory map and all else off the console.
     pub fn new(case: &'a Case, booted: &'a Booted, configured: Configured) -> Result<Self> {
-        let Configured { page, last, linear_map, section } = configured;
-        let map = efi_map::numbers(&booted.log)?;
-        let mut boot = Boot {
-            map,
-            page,
+        let boot = Boot {
             property: case.property.clone(),
             cells: Cells { address: case.cells.0 as usize, size: case.cells.1 as usize },
-            last,
-            linear_map,
-            section,
-            ..Boot::default()
+            ..configured.boot(efi_map::numbers(&booted.log)?)
         };
         let before = oracle::before(&boot);
-        let regions = before.mapped.spans().len() + before.nomap.spans().len();
-        boot.room = REGIONS.saturating_sub(regions + SPARE_REGIONS);
         Ok(Self {
             case,
             booted,

@@ -21,9 +21,7 @@ use std::fs;
 
 /// What came of a crash by `case`, which is loaded by kexec_file_load(): that has the crashed kernel
 /// list its memory, and ACPI Reclaim memory is some.
-///
-/// Both kernels have native pages of `page` bytes.
-pub fn judge(case: &Case, crash: &Crash, series: bool, page: u64) -> Result<Said> {
+pub fn judge(case: &Case, crash: &Crash, series: bool) -> Result<Said> {
     ensure!(crash.run.end == End::Complete, "{}", crash.run.end);
     if let Some(line) = crash.trouble.first() {
         bail!("the console says '{line}'");
@@ -32,7 +30,7 @@ pub fn judge(case: &Case, crash: &Crash, series: bool, page: u64) -> Result<Said
     let different = different_tables(first, second);
     ensure!(different.is_empty(), "the tables {} are not intact", different.join(", "));
 
-    let acpi = whole_pages(&first.acpi_reclaim(), page);
+    let acpi = first.acpi_reclaim();
     for (which, facts) in [("first", first), ("crash", second)] {
         let shown = top_level(&facts.iomem, "ACPI Tables");
         let wanted = if series { acpi.as_slice() } else { &[] };
@@ -46,16 +44,6 @@ pub fn judge(case: &Case, crash: &Crash, series: bool, page: u64) -> Result<Said
     let bytes = intact_in_dump(case, crash)?;
     let text = format!("dump has {} ranges intact, {bytes} bytes", case.map.ranges.len());
     Ok(Said { text, ..Said::default() })
-}
-
-/// The pages that `ranges` reach into, each range by itself where they do not touch.
-fn whole_pages(ranges: &[Span], page: u64) -> Vec<Span> {
-    let whole = |span: &Span| Span {
-        start: span.start / page * page,
-        end: span.end.next_multiple_of(page),
-    };
-    let pages = set(ranges.iter().map(whole));
-    pages.spans().iter().map(|span| Span { start: span.first, end: span.last + 1 }).collect()
 }
 
 fn passed(facts: &Result<Facts>) -> Result<&Facts> {
@@ -86,22 +74,4 @@ fn intact_in_dump(case: &Case, crash: &Crash) -> Result<u64> {
     let (lost, first) = lost_in(read, &acpi.without(&laid.table_set()))?;
     ensure!(lost == 0, "{lost} bytes are lost, the first at {:#x}", first.unwrap_or_default());
     Ok(u64::try_from(acpi.bytes())?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_in_one_page_are_one() {
-        let ranges = [
-            Span { start: 0x1_e000, end: 0x2_0000 },
-            Span { start: 0x4_3000, end: 0x4_4000 },
-            Span { start: 0x4_5000, end: 0x4_6000 },
-        ];
-        assert_eq!(whole_pages(&ranges, 0x1000), ranges);
-        let wanted =
-            [Span { start: 0x1_0000, end: 0x2_0000 }, Span { start: 0x4_0000, end: 0x5_0000 }];
-        assert_eq!(whole_pages(&ranges, 0x1_0000), wanted);
-    }
 }

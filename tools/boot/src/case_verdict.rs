@@ -5,14 +5,15 @@
 use crate::{
     case_boot::{CaseBoot, dump, set},
     firmware_boot::{KERNEL_PHASE, Seen},
-    iomem::{Resource, top_level},
+    iomem::top_level,
     ktap::Ending,
+    rules::{self, Found, same},
     run::End,
     usable_memory::PROPERTY,
 };
 use anyhow::{Result, anyhow, bail, ensure};
 use cases::{GOOD, Series, Stock};
-use oracle::{Memory, Outcome, Set, Span, shown};
+use oracle::{Memory, Outcome, Set, Span};
 use orders::LINE;
 
 /// How many lines the series prints about entries that it ignores.
@@ -105,27 +106,8 @@ fn stops(boot: &CaseBoot<'_>) -> Result<String> {
 /// R1 to R4: memory is what the oracle says, and nothing is wrong.
 fn boots(boot: &CaseBoot<'_>, memory: &Memory) -> Result<String> {
     let seen = healthy(boot)?;
-    let dump = dump(boot)?;
-    let (mapped, reserved) = (set(dump.mapped()), set(dump.reserved()));
-    same("mapped memory", &mapped, &memory.mapped)?;
-    let nomap = set(dump.memory.iter().filter(|region| region.nomap()).map(|region| region.span));
-    same("memory without a mapping", &nomap, &memory.nomap)?;
-    // The list that the dump is of is the kernel's own; it has more than the rules ask for.
-    let free = memory.reserved.without(&reserved);
-    ensure!(free.is_empty(), "{:?} is not reserved", free.spans());
-    let allocatable = mapped.without(&reserved).without(&memory.allocatable);
-    ensure!(allocatable.is_empty(), "{:?} can be allocated", allocatable.spans());
-
-    let wanted = shown(&boot.boot, memory);
-    let ram = set(top_level(&seen.iomem, "System RAM"));
-    same("System RAM", &ram, &wanted.system_ram)?;
-    same("ACPI Tables", &set(top_level(&seen.iomem, "ACPI Tables")), &wanted.acpi_tables)?;
-    let parent =
-        |resource: &&Resource| resource.name == "ACPI Tables" && !resource.children.is_empty();
-    let parents = seen.iomem.iter().filter(parent).count();
-    ensure!(parents == 0, "{parents} ranges of ACPI Tables have something below");
-    let most = memory.allocatable.bytes();
-    ensure!(u128::from(seen.mem_total) <= most, "{} bytes of memory", seen.mem_total);
+    let found = Found { dump: dump(boot)?, iomem: &seen.iomem, mem_total: seen.mem_total };
+    rules::kept(&boot.boot, memory, &found)?;
     warns(boot)?;
     let left_out = memory.acpi.spans().len() - memory.kept.len();
     let left_out = if left_out > 0 { format!(", {left_out} left out") } else { String::new() };
@@ -159,13 +141,6 @@ fn with_trouble(boot: &CaseBoot<'_>) -> String {
         Some(line) => format!("{end}: {line}"),
         None => end.to_string(),
     }
-}
-
-fn same(what: &str, found: &Set, wanted: &Set) -> Result<()> {
-    let (more, less) = (found.without(wanted), wanted.without(found));
-    ensure!(more.is_empty(), "{what} has {:?} that it must not have", more.spans());
-    ensure!(less.is_empty(), "{what} lacks {:?}", less.spans());
-    Ok(())
 }
 
 /// Each entry that gives nothing is named, and no other.

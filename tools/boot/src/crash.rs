@@ -8,7 +8,7 @@ use crate::{
     crash_case::{Crash, CrashCase, Loader},
     guest::Guest,
     letter, machine, parallel,
-    properties::{Look, Of, PROPERTIES},
+    properties::Look,
     table::{Answers, Row, judge, properties, render},
 };
 use anyhow::{Context, Result};
@@ -115,46 +115,6 @@ pub fn measure(options: &CrashOptions) -> Result<Outcome> {
     })
 }
 
-/// Crashes with the series in one of the two kernels alone, by each loader: what concerns the crash
-/// kernel must hold whatever loaded it (R4), and one without the series must be none the worse.
-pub fn mixed(source: &Source) -> Result<Counts> {
-    let qemu = deps::qemu()?;
-    let guest = Guest::find()?;
-    let (stock, series) = (kernel(source, Variant::STOCK)?, kernel(source, SERIES)?);
-    let mut cases = Vec::new();
-    for first_has_series in [false, true] {
-        for loader in Loader::ALL {
-            let (first, crash, pair) = match first_has_series {
-                false => (&stock, &series, "stock-series"),
-                true => (&series, &stock, "series-stock"),
-            };
-            let name = format!("mixed-{pair}-{}", loader.name());
-            cases.push((first_has_series, CrashCase::new(name, first, crash, loader)));
-        }
-    }
-    let mut counts = Counts::default();
-    let names: Vec<_> = cases.iter().map(|(_, case)| case.name.as_str()).collect();
-    let crashes = parallel::run(&names, |at, progress| cases[at].1.run(&qemu, &guest, progress))?;
-    for ((first_has_series, case), crash) in cases.iter().zip(&crashes) {
-        let look = Look { crash, stock: crash, loader: case.loader };
-        // The first kernel alone is the same as in the table of `make crash`.
-        for property in PROPERTIES.iter().filter(|one| one.of != Of::First) {
-            let answer = (property.ask)(look);
-            let expected = property.of_mixed(*first_has_series);
-            if expected.met_by(case.loader, answer.as_ref()) {
-                counts.passed += 1;
-            } else {
-                counts.failed += 1;
-                println!("{}: {}: {answer:?}, {expected:?}", case.name, property.name.trim());
-            }
-        }
-    }
-    Ok(counts)
-}
-
-/// The series, mapped as today.
-const SERIES: Variant = Variant { series: true, mapping_2017: false };
-
 fn kernel(source: &Source, variant: Variant) -> Result<Kernel> {
     obtain(&Spec { source: source.clone(), variant, flavour: "minimal".into() })
 }
@@ -186,7 +146,7 @@ fn rows(pairs: &[Pair], mapping_2017: bool) -> Vec<Row> {
                 pairs
                     .iter()
                     .map(|pair| {
-                        let (crash, stock) = (column(pair), &pair.stock);
+                        let (crash, stock) = (column(pair), Some(&pair.stock));
                         let look = Look { crash, stock, loader: pair.loader };
                         (pair.loader, (property.ask)(look))
                     })

@@ -3,6 +3,7 @@
 //! One crash: a first kernel, a loader, a crash kernel, and the dump.
 
 use crate::{
+    case_boot::Configured,
     evidence::Evidence,
     facts::Facts,
     firmware_boot::Firmware,
@@ -130,10 +131,16 @@ impl<'a> CrashCase<'a> {
             evidence_pages: 256,
             reservation: format!("crashkernel={}M", CRASH_MEMORY >> 20),
             first_options: String::new(),
-            crash_command_line: format!("{} nr_cpus=1 reset_devices", command_line()),
+            crash_command_line: String::new(),
             takes_all_memory: false,
             firmware: None,
         }
+        .told("nr_cpus=1 reset_devices")
+    }
+
+    /// The same where the crash kernel is told `options` besides.
+    pub fn told(self, options: &str) -> Self {
+        Self { crash_command_line: format!("{} {options}", command_line()), ..self }
     }
 
     /// Boots, crashes, and gathers what there is to know.
@@ -196,10 +203,11 @@ impl<'a> CrashCase<'a> {
         let (firmware, mut logs) = log::kernels(&run.console);
         let trouble = trouble::scan(&firmware, &logs);
         logs.resize_with(logs.len().max(2), Log::default);
-        let facts = |log: &Log, which: &str| {
-            Facts::parse(log).with_context(|| format!("{}, {which}", machine.dir.display()))
+        let facts = |kernel: &Kernel, log: &Log, which: &str| {
+            let page = Configured::of(kernel)?.page;
+            Facts::parse(log, page).with_context(|| format!("{}, {which}", machine.dir.display()))
         };
-        let second = facts(&logs[1], "crash kernel");
+        let second = facts(self.crash, &logs[1], "crash kernel");
         if let Ok(Some(saved)) = second.as_ref().map(|facts| facts.saved) {
             // The disk is larger than the dump; what is left is the dump, for crash(8) and drgn.
             File::options().write(true).open(machine.disk())?.set_len(saved.size)?;
@@ -207,7 +215,7 @@ impl<'a> CrashCase<'a> {
         let dump = Vmcore::open(&machine.disk());
         let evidence_found = dump.as_ref().map_or(Ok(0), |dump| dump.evidence(&evidence))?;
         Ok(Crash {
-            first: facts(&logs[0], "first kernel"),
+            first: facts(self.first, &logs[0], "first kernel"),
             second,
             first_log: logs.swap_remove(0),
             second_log: logs.swap_remove(0),

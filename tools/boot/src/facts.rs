@@ -8,10 +8,11 @@ use crate::{
     ktap,
     log::Log,
     memblock,
-    span::{Span, merged},
+    span::{Span, bytes},
     usable_memory,
 };
 use anyhow::{Context, Result, bail};
+use oracle::{Before, Boot, Set};
 use regex::Regex;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,8 +26,12 @@ pub struct Facts {
     pub release: String,
     /// /proc/iomem.
     pub iomem: Vec<Resource>,
+    /// The size of a native page in bytes.
+    pub page: u64,
     /// The EFI memory map.
     pub efi_map: Vec<Descriptor>,
+    /// The same in numbers.
+    pub efi_numbers: Vec<oracle::Descriptor>,
     /// memblock's lists when they were complete.
     pub memblock: memblock::Dump,
     /// The physical addresses that are ioremapped, from /proc/vmallocinfo.
@@ -74,8 +79,8 @@ pub struct Saved {
 }
 
 impl Facts {
-    /// Reads the facts from the log of one kernel.
-    pub fn parse(log: &Log) -> Result<Self> {
+    /// Reads the facts from the log of one kernel, whose native pages have `page` bytes.
+    pub fn parse(log: &Log, page: u64) -> Result<Self> {
         let sections = log.sections()?;
         let section = |name: &str| {
             sections.get(name).with_context(|| format!("the guest did not come to write '{name}'"))
@@ -85,7 +90,9 @@ impl Facts {
         Ok(Self {
             release: section("uname")?.concat(),
             iomem: iomem::parse(section("iomem")?)?,
+            page,
             efi_map: efi_map::parse(log),
+            efi_numbers: efi_map::numbers(log)?,
             memblock: memblock::parse(log)
                 .pop()
                 .context("memblock=debug printed no 'MEMBLOCK configuration:'")?,
@@ -101,16 +108,20 @@ impl Facts {
         })
     }
 
-    /// The EFI map's ACPI Reclaim memory that can be mapped write-back, merged: what the series
-    /// calls ACPI.
+    /// The EFI map's ACPI Reclaim memory that can be mapped write-back, in whole native pages: what the
+    /// series calls ACPI.
     pub fn acpi_reclaim(&self) -> Vec<Span> {
-        merged(
-            self.efi_map
-                .iter()
-                .filter(|descriptor| descriptor.kind == efi_map::ACPI_RECLAIM)
-                .filter(|descriptor| descriptor.write_back)
-                .map(|descriptor| descriptor.span),
-        )
+        spans(&self.before().acpi)
+    }
+
+    /// What the machine has of mapped memory, in bytes.
+    pub fn mapped_bytes(&self) -> u64 {
+        bytes(spans(&self.before().mapped))
+    }
+
+    fn before(&self) -> Before {
+        let boot = Boot { map: self.efi_numbers.clone(), page: self.page, ..Boot::default() };
+        oracle::before(&boot)
     }
 
     /// How /dev/mem answers to one kind of access: all the different outcomes.
@@ -121,6 +132,10 @@ impl Facts {
             .map(|access| access.outcome.as_str())
             .collect()
     }
+}
+
+fn spans(set: &Set) -> Vec<Span> {
+    set.spans().iter().map(|span| Span::inclusive(span.first, span.last)).collect()
 }
 
 static IOREMAP: LazyLock<Regex> =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The long list of boots: every case of `cases.toml`, without the series and with it.
+//! The long list of boots: every case of `cases.toml`, the crashes of the evidence, and every machine
+//! of `machines.toml`.
 
 use crate::{
     Counts,
@@ -11,7 +12,7 @@ use crate::{
     evidence_cases,
     firmware_boot::{Firmware, FirmwareBoot},
     guest::Guest,
-    parallel,
+    machine_cases, parallel,
 };
 use anyhow::{Context, Result};
 use build::{
@@ -48,13 +49,16 @@ fn entries(cases: &[Case]) -> Vec<Entry<'_>> {
 pub fn names(pattern: Option<&str>) -> Result<Vec<String>> {
     let cases = cases::load()?;
     let (entries, evidence) = asked_for(&cases, pattern);
-    let entries = entries.into_iter().map(|entry| entry.name);
-    Ok(entries.chain(evidence.into_iter().map(|case| case.name)).collect())
+    let mut names: Vec<_> = entries.into_iter().map(|entry| entry.name).collect();
+    names.extend(evidence.into_iter().map(|case| case.name));
+    names.extend(machines(pattern)?.into_iter().map(|unit| unit.name));
+    Ok(names)
 }
 
 /// Does the runs that have `pattern` in their names; all of them without one.
 ///
-/// The cases are booted by kernels of this flavour, the crashes of the evidence by `minimal` ones.
+/// The cases are booted by kernels of this flavour, the crashes of the evidence by `minimal` ones, and a
+/// machine by what it says.
 pub fn run(source: &Source, flavour: &str, pattern: Option<&str>) -> Result<Counts> {
     let cases = cases::load()?;
     let (entries, evidence) = asked_for(&cases, pattern);
@@ -64,6 +68,10 @@ pub fn run(source: &Source, flavour: &str, pattern: Option<&str>) -> Result<Coun
     }
     if !evidence.is_empty() {
         counts += evidence_cases::run(source, &evidence)?;
+    }
+    let machines = machines(pattern)?;
+    if !machines.is_empty() {
+        counts += machine_cases::run(source, &machines)?;
     }
     Ok(counts)
 }
@@ -86,6 +94,13 @@ fn asked_for<'a>(
         evidence.retain(|case| case.name.contains(pattern));
     }
     (entries, evidence)
+}
+
+/// The machines that have `pattern` in their names.
+fn machines(pattern: Option<&str>) -> Result<Vec<machine_cases::Unit>> {
+    let mut units = machine_cases::units()?;
+    units.retain(|unit| pattern.is_none_or(|pattern| unit.name.contains(pattern)));
+    Ok(units)
 }
 
 /// What came of all boots of one column.
@@ -195,8 +210,7 @@ fn crash_once(
         ..CrashCase::new(entry.name.clone(), kernel, kernel, Loader::File)
     };
     let crash = crash.run(parts.qemu, parts.guest, parts.progress)?;
-    let page = Configured::of(kernel)?.page;
-    timed(case_crash::judge(entry.case, &crash, entry.series, page), crash.run.took, &crash.dir)
+    timed(case_crash::judge(entry.case, &crash, entry.series), crash.run.took, &crash.dir)
 }
 
 /// What was said, with how long it took, or with where to look.

@@ -7,7 +7,7 @@ use crate::{
     crash::{self, CrashOptions},
     evidence_cases,
     guest::Guest,
-    kunit, matrix,
+    kunit, machine_cases, matrix,
 };
 use anyhow::Result;
 use build::{
@@ -26,7 +26,7 @@ pub struct Group {
 /// The groups, the quick ones first.
 pub const GROUPS: [Group; 6] = [
     Group { name: "KUnit", run: kunit },
-    Group { name: "crash, one kernel with the series", run: crash::mixed },
+    Group { name: "machines", run: machine_cases::quick },
     Group { name: "usable memory", run: matrix::run_quick },
     Group { name: "evidence", run: evidence_cases::quick },
     Group { name: "crash", run: |source| crash(source, false) },

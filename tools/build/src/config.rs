@@ -58,7 +58,8 @@ fn is_flavour(dir: &Path, flavour: &str) -> Result<()> {
     Err(setup!("there is no FLAVOUR={flavour}; these are: {}", flavours.join(", ")))
 }
 
-fn flavours(dir: &Path) -> Vec<String> {
+/// The flavours that have a file in `dir`.
+pub fn flavours(dir: &Path) -> Vec<String> {
     let names = fs::read_dir(dir).into_iter().flatten().flatten().filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let flavour = name.strip_suffix(".config")?;

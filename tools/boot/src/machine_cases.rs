@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machines of `machines.toml`, crashed by each of their loaders.
+
+use crate::{
+    Counts,
+    case_boot::Configured,
+    crash_case::{Crash, CrashCase, Loader},
+    firmware_boot::Firmware,
+    guest::Guest,
+    machine::DISK,
+    machine_verdict::{Crashed, Verdict, judge},
+    parallel,
+    properties::PROPERTIES,
+};
+use anyhow::{Context, Result};
+use build::{
+    config,
+    deps::{self, Qemu},
+    kernel::{Kernel, Source, Spec, Variant, obtain},
+};
+use cases::Case;
+use machines::{Column, Entry};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+use util::{place, setup};
+
+/// A machine and one of its loaders: all its columns are crashed, side by side.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// The name.
+    pub name: String,
+    entry: Entry,
+    loader: Loader,
+}
+
+/// Every machine with each of its loaders.
+pub fn units() -> Result<Vec<Unit>> {
+    let known = Known {
+        flavours: config::flavours(&place::checkout()?.join("configs")),
+        cases: cases::load()?,
+    };
+    units_of(machines::load()?, &known)
+}
+
+/// What an entry can name.
+struct Known {
+    flavours: Vec<String>,
+    cases: Vec<Case>,
+}
+
+fn units_of(entries: Vec<Entry>, known: &Known) -> Result<Vec<Unit>> {
+    let mut units = Vec::new();
+    for entry in entries {
+        known.check(&entry).with_context(|| format!("machines.toml, '{}'", entry.name))?;
+        for loader in Loader::ALL {
+            if entry.loaders.iter().any(|name| name == loader.name()) {
+                let name = format!("{}-{}", entry.name, loader.name());
+                units.push(Unit { name, entry: entry.clone(), loader });
+            }
+        }
+    }
+    Ok(units)
+}
+
+impl Known {
+    /// What an entry names is there.
+    fn check(&self, entry: &Entry) -> Result<()> {
+        let loader = |name: &str| Loader::ALL.iter().any(|loader| loader.name() == name);
+        let flavour = |name: &str| self.flavours.iter().any(|flavour| flavour == name);
+        let case = |name: &str| self.cases.iter().any(|case| case.name == name);
+        let property = |key: &str| PROPERTIES.iter().any(|property| property.key == key);
+        let properties = entry.unlike.iter().map(|unlike| &unlike.property);
+        all("configuration", [&entry.first, &entry.crash], flavour)?;
+        all("loader", &entry.loaders, loader)?;
+        all("case", &entry.case, case)?;
+        all("property", properties, property)
+    }
+}
+
+/// All that is named is known.
+fn all<'a>(
+    what: &str,
+    names: impl IntoIterator<Item = &'a String>,
+    known: impl Fn(&str) -> bool,
+) -> Result<()> {
+    match names.into_iter().find(|name| !known(name)) {
+        Some(name) => Err(setup!("there is no {what} '{name}'")),
+        None => Ok(()),
+    }
+}
+
+/// Those for `make test`.
+pub fn quick(source: &Source) -> Result<Counts> {
+    run(source, &units()?.into_iter().filter(|unit| unit.entry.quick).collect::<Vec<_>>())
+}
+
+/// What the units have in common.
+struct Parts {
+    qemu: Qemu,
+    guest: Guest,
+    kernels: BTreeMap<(String, bool), Kernel>,
+    application: Option<PathBuf>,
+    cases: Vec<Case>,
+}
+
+/// What came of one unit.
+struct Outcome {
+    crashes: usize,
+    took: Duration,
+    verdict: Verdict,
+}
+
+/// Crashes these; each unit is one test.
+pub fn run(source: &Source, units: &[Unit]) -> Result<Counts> {
+    let parts = Parts::of(source, units)?;
+    println!("KTAP version 1\n1..{}", units.len());
+    // Each result is printed when it is there, and they are numbered as they come.
+    let number = Mutex::new(0);
+    let names: Vec<_> = units.iter().map(|unit| unit.name.as_str()).collect();
+    let began = Instant::now();
+    let outcomes = parallel::run(&names, |at, progress| {
+        let outcome = units[at].run(&parts, progress);
+        let mut number = number.lock().expect("nothing panics with the lock");
+        *number += 1;
+        let failed = match &outcome {
+            Ok(outcome) => {
+                for complaint in &outcome.verdict.complaints {
+                    println!("# {complaint}");
+                }
+                println!(
+                    "# {} crashes, {} properties as expected, {} not ({:.1} s)",
+                    outcome.crashes,
+                    outcome.verdict.as_expected,
+                    outcome.verdict.complaints.len(),
+                    outcome.took.as_secs_f64()
+                );
+                !outcome.verdict.complaints.is_empty()
+            }
+            Err(error) => {
+                println!("# {error:#}");
+                true
+            }
+        };
+        println!("{} {number} {}", if failed { "not ok" } else { "ok" }, units[at].name);
+        Ok((failed, outcome.ok()))
+    })?;
+    let mut counts = Counts::default();
+    let (mut crashes, mut properties) = (0, 0);
+    for (failed, outcome) in outcomes {
+        if failed {
+            counts.failed += 1
+        } else {
+            counts.passed += 1
+        }
+        if let Some(outcome) = outcome {
+            crashes += outcome.crashes;
+            properties += outcome.verdict.as_expected;
+        }
+    }
+    println!(
+        "machines: {crashes} crashes in {:.0} s, {properties} properties as expected",
+        began.elapsed().as_secs_f64()
+    );
+    Ok(counts)
+}
+
+impl Parts {
+    fn of(source: &Source, units: &[Unit]) -> Result<Self> {
+        let mut kernels = BTreeMap::new();
+        for Unit { entry, .. } in units {
+            for column in &entry.columns {
+                let pair = [(&entry.first, column.first()), (&entry.crash, column.crash())];
+                for (flavour, series) in pair {
+                    if kernels.contains_key(&(flavour.clone(), series)) {
+                        continue;
+                    }
+                    let variant = Variant { series, mapping_2017: false };
+                    let flavour = flavour.clone();
+                    let spec = Spec { source: source.clone(), variant, flavour: flavour.clone() };
+                    kernels.insert((flavour, series), obtain(&spec)?);
+                }
+            }
+        }
+        let firmware = units.iter().any(|unit| unit.entry.case.is_some());
+        Ok(Self {
+            qemu: deps::qemu()?,
+            guest: Guest::find()?,
+            kernels,
+            application: firmware.then(build::firmware::obtain).transpose()?,
+            cases: cases::load()?,
+        })
+    }
+
+    fn kernel(&self, flavour: &str, series: bool) -> Result<&Kernel> {
+        self.kernels
+            .get(&(flavour.to_string(), series))
+            .with_context(|| format!("there is no kernel {flavour}"))
+    }
+
+    fn firmware(&self, entry: &Entry) -> Result<Option<Firmware<'_>>> {
+        let Some(name) = &entry.case else { return Ok(None) };
+        let case = self.cases.iter().find(|case| case.name == *name);
+        let case = case.with_context(|| format!("there is no case {name}"))?;
+        let application = self.application.as_ref().context("the firmware was not built")?;
+        Ok(Some(Firmware { application, case }))
+    }
+}
+
+impl Unit {
+    fn run(&self, parts: &Parts, progress: &dyn Fn(&str)) -> Result<Outcome> {
+        let began = Instant::now();
+        let crashed: Vec<(Column, Crash)> = self
+            .entry
+            .columns
+            .iter()
+            .map(|column| {
+                let case = self.case(*column, parts)?;
+                let doing = |what: &str| progress(&format!("{}: {what}", column.name()));
+                Ok((*column, case.run(&parts.qemu, &parts.guest, &doing)?))
+            })
+            .collect::<Result<_>>()?;
+        let stock = crashed.iter().find(|(column, _)| *column == Column::Stock);
+        let mut verdict = Verdict::default();
+        for (column, crash) in &crashed {
+            let kernel = |flavour, series| Configured::of(parts.kernel(flavour, series)?);
+            let said = judge(Crashed {
+                entry: &self.entry,
+                column: *column,
+                loader: self.loader,
+                crash,
+                stock: stock.map(|(_, stock)| stock),
+                configured: [
+                    kernel(&self.entry.first, column.first())?,
+                    kernel(&self.entry.crash, column.crash())?,
+                ],
+            });
+            verdict.as_expected += said.as_expected;
+            let which = |said: &String| format!("{}: {said}", column.name());
+            verdict.complaints.extend(said.complaints.iter().map(which));
+        }
+        if verdict.complaints.is_empty() {
+            // The dumps are large, and there is nothing in them that is not known.
+            for (_, crash) in &crashed {
+                fs::remove_file(crash.dir.join(DISK))?;
+            }
+        }
+        Ok(Outcome { crashes: crashed.len(), took: began.elapsed(), verdict })
+    }
+
+    fn case<'a>(&'a self, column: Column, parts: &'a Parts) -> Result<CrashCase<'a>> {
+        let Entry { hardware, reservation, options, crash_options, .. } = &self.entry;
+        let first = parts.kernel(&self.entry.first, column.first())?;
+        let crash = parts.kernel(&self.entry.crash, column.crash())?;
+        let name = format!("{}-{}-{}", self.entry.name, column.name(), self.loader.name());
+        Ok(CrashCase {
+            hardware: hardware.clone(),
+            reservation: reservation.clone(),
+            first_options: options.clone(),
+            firmware: parts.firmware(&self.entry)?,
+            ..CrashCase::new(name, first, crash, self.loader).told(crash_options)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// What there is in the checkout.
+    fn known() -> Known {
+        let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+        let cases = cases::parse(include_str!("../../../cases.toml")).unwrap();
+        Known { flavours: config::flavours(&configs), cases }
+    }
+
+    #[test]
+    fn the_file_of_the_checkout_is_in_order() {
+        let entries = machines::parse(include_str!("../../../machines.toml")).unwrap();
+        let units = units_of(entries, &known()).unwrap();
+        assert!(units.iter().any(|unit| unit.entry.quick));
+    }
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        for (field, said) in [
+            ("first = \"12k\"", "no configuration '12k'"),
+            ("loaders = [\"grub\"]", "no loader 'grub'"),
+            ("case = \"b\"", "no case 'b'"),
+            (
+                "unlike = [{ property = \"b\", expected = \"holds\", why = \"c\" }]",
+                "no property 'b'",
+            ),
+        ] {
+            let text = format!("[[machine]]\nname = \"a\"\nwhat = \"a\"\n{field}");
+            let error = units_of(machines::parse(&text).unwrap(), &known()).unwrap_err();
+            assert!(format!("{error:#}").contains(said), "{error:#}");
+        }
+    }
+}

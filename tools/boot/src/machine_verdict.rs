@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whether a crash of a machine is what it must be: every property, and the rules.
+
+use crate::{
+    case_boot::Configured,
+    crash_case::{Crash, Loader},
+    facts::Facts,
+    properties::{Answer, Expected, Look, Of, PROPERTIES, Property},
+    rules::{self, Found},
+};
+use anyhow::{Result, bail};
+use machines::{Column, Entry, Tables};
+use oracle::{Boot, Cells, Outcome};
+
+/// What a crash kernel with the series shares with stock's where tables are left out of memory.
+const LEFT_OUT: [&str; 2] = ["crash-memblock-memory", "crash-no-ioremap"];
+
+/// What came of one crash.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// How many properties were as expected.
+    pub as_expected: usize,
+    /// What was not, one line each.
+    pub complaints: Vec<String>,
+}
+
+/// One crash of a machine, by one loader.
+#[derive(Clone, Copy)]
+pub struct Crashed<'a> {
+    /// The machine.
+    pub entry: &'a Entry,
+    /// Which of its kernels have the series.
+    pub column: Column,
+    /// How the crash kernel was loaded.
+    pub loader: Loader,
+    /// What came of it.
+    pub crash: &'a Crash,
+    /// What came of the same with stock, where that was done.
+    pub stock: Option<&'a Crash>,
+    /// What the first kernel and the crash kernel were configured for.
+    pub configured: [Configured; 2],
+}
+
+/// Judges `crashed` by every property, and each kernel with the series by the rules.
+pub fn judge(crashed: Crashed<'_>) -> Verdict {
+    let Crashed { entry, column, loader, crash, stock, .. } = crashed;
+    let look = Look { crash, stock, loader };
+    let mut verdict = Verdict::default();
+    for property in &PROPERTIES {
+        let Some(expected) = expected(entry, column, loader, property) else { continue };
+        let answer = (property.ask)(look);
+        if expected.met_by(loader, answer.as_ref()) {
+            verdict.as_expected += 1;
+        } else {
+            verdict.complaints.push(complaint(property, expected, answer.as_ref()));
+        }
+    }
+    let kernels = [
+        ("first", column.first(), &crash.first, crashed.configured[0], &entry.options),
+        ("crash", column.crash(), &crash.second, crashed.configured[1], &entry.crash_options),
+    ];
+    for (which, series, facts, configured, options) in kernels {
+        // Where there are no facts, another property says so.
+        let (true, Ok(facts)) = (series && entry.tables != Tables::Absent, facts) else { continue };
+        match by_the_rules(facts, configured, limit(options)) {
+            Ok(()) => verdict.as_expected += 1,
+            Err(error) => {
+                verdict.complaints.push(format!("memory of the {which} kernel: {error:#}"))
+            }
+        }
+    }
+    verdict
+}
+
+/// What is expected of a property; [`None`] if it has no meaning here.
+fn expected(
+    entry: &Entry,
+    column: Column,
+    loader: Loader,
+    property: &Property,
+) -> Option<Expected> {
+    let about = |unlike: &&machines::Unlike| {
+        unlike.property == property.key && unlike.concerns(column, loader.name())
+    };
+    if let Some(unlike) = entry.unlike.iter().find(about) {
+        return match unlike.expected {
+            machines::Expected::Holds => Some(Expected::Holds),
+            machines::Expected::Fails => Some(Expected::Fails),
+            machines::Expected::NotReached => Some(Expected::NotReached),
+            machines::Expected::Unasked => None,
+        };
+    }
+    let has_series = match property.of {
+        Of::First | Of::Dump => column.first(),
+        Of::Crash => column.crash(),
+        Of::Both => column.first() && column.crash(),
+        Of::Run => true,
+    };
+    let as_stock = match entry.tables {
+        Tables::Kept => false,
+        Tables::LeftOut => LEFT_OUT.contains(&property.key),
+        Tables::Absent => true,
+    };
+    Some(if has_series && !as_stock { Expected::Holds } else { property.stock })
+}
+
+fn complaint(property: &Property, expected: Expected, answer: Option<&Answer>) -> String {
+    let said = answer.map_or("not reached", |answer| answer.says.as_str()).replace('\n', ", ");
+    let holds = answer.is_some_and(|answer| answer.holds);
+    let seen = if holds { "holds" } else { "does not hold" };
+    format!("{} ({}) {seen}: {said}; expected: {expected:?}", property.key, property.name.trim())
+}
+
+/// The memory of a kernel with the series is what the oracle says.
+fn by_the_rules(facts: &Facts, configured: Configured, limit: Option<u64>) -> Result<()> {
+    let boot = Boot {
+        property: facts.usable_property.clone(),
+        cells: Cells { address: 2, size: 2 },
+        limit,
+        ..configured.boot(facts.efi_numbers.clone())
+    };
+    let Outcome::Boots(memory) = oracle::outcome(&boot) else {
+        bail!("by the rules it must stop");
+    };
+    let found = Found { dump: &facts.memblock, iomem: &facts.iomem, mem_total: facts.mem_total };
+    rules::kept(&boot, &memory, &found)
+}
+
+/// What a command line says of `mem=`, in bytes.
+fn limit(options: &str) -> Option<u64> {
+    let text = options.split_whitespace().find_map(|word| word.strip_prefix("mem="))?;
+    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "G" => 30,
+        "M" => 20,
+        "K" => 10,
+        _ => 0,
+    };
+    digits.parse::<u64>().ok().map(|number| number << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINES: &str = r#"
+[[machine]]
+name = "a"
+what = "a"
+tables = "left-out"
+unlike = [{ property = "dump-whole", loader = "load", expected = "unasked", why = "b" }]
+"#;
+
+    fn expected_of(entry: &Entry, column: Column, loader: Loader, key: &str) -> Option<Expected> {
+        let property = PROPERTIES.iter().find(|property| property.key == key).unwrap();
+        expected(entry, column, loader, property)
+    }
+
+    #[test]
+    fn an_entry_says_what_is_unlike() {
+        let entry = &machines::parse(MACHINES).unwrap()[0];
+        let of = |column, loader, key| expected_of(entry, column, loader, key);
+        assert_eq!(of(Column::Series, Loader::Load, "dump-whole"), None);
+        assert_eq!(of(Column::Series, Loader::File, "dump-whole"), Some(Expected::Holds));
+        assert_eq!(
+            of(Column::Series, Loader::File, "crash-memblock-memory"),
+            Some(Expected::Fails)
+        );
+        assert_eq!(of(Column::Series, Loader::File, "crash-published"), Some(Expected::Holds));
+    }
+
+    #[test]
+    fn each_kernel_of_a_pair_answers_for_itself() {
+        let entry = Entry { tables: Tables::Kept, ..machines::parse(MACHINES).unwrap().remove(0) };
+        let of = |column, key| expected_of(&entry, column, Loader::File, key).unwrap();
+        assert_eq!(of(Column::StockSeries, "first-published"), Expected::Fails);
+        assert_eq!(of(Column::StockSeries, "crash-published"), Expected::Holds);
+        assert_eq!(of(Column::SeriesStock, "acpi-ranges-logged"), Expected::Fails);
+    }
+
+    #[test]
+    fn a_limit_has_a_unit() {
+        assert_eq!(limit("nr_cpus=1 mem=192M quiet"), Some(192 << 20));
+        assert_eq!(limit("mem=4096 a"), Some(4096));
+        assert_eq!(limit("nr_cpus=1"), None);
+    }
+}

@@ -3,49 +3,33 @@
 //! The flat device tree that a kernel was given: what it may use, and that it describes nothing.
 
 use crate::span::Span;
-use anyhow::{Result, anyhow, ensure};
-use fdt::{Fdt, node::FdtNode};
+use anyhow::{Context, Result, anyhow, ensure};
+use dtoolkit::{Node, Property, fdt::Fdt, fdt_mut::FdtMut};
 
 /// The property of `/chosen` that lists what a crash kernel may use.
 pub const PROPERTY: &str = "linux,usable-memory-range";
 
+/// The node that has it.
+const CHOSEN: &str = "/chosen";
+
 /// The bytes of `linux,usable-memory-range`, where there is one.
 pub fn property(blob: &[u8]) -> Result<Option<Vec<u8>>> {
-    let tree = tree(blob)?;
-    let property = tree.find_node("/chosen").and_then(|chosen| chosen.property(PROPERTY));
-    Ok(property.map(|property| property.value.to_vec()))
+    let chosen = tree(blob)?.find_node(CHOSEN);
+    let property = chosen.as_ref().and_then(|chosen| chosen.property(PROPERTY));
+    Ok(property.map(|property| property.value().to_vec()))
 }
 
 /// The tree at the beginning of `blob` with another value of the property, and as long as before: what
 /// is there may only be replaced by something that is not longer.
 pub fn with_property(blob: &[u8], value: &[u8]) -> Result<Vec<u8>> {
-    /// How far before the value its length is: the name comes between them.
-    const LENGTH: usize = 8;
-    /// Where the header has the size of the structure block.
-    const STRUCTURE_SIZE: usize = 36;
-    let word = |tree: &[u8], at: usize| -> Result<usize> {
-        let bytes =
-            tree.get(at..at + 4).ok_or_else(|| anyhow!("the flat device tree is cut short"))?;
-        Ok(u32::from_be_bytes(bytes.try_into()?) as usize)
-    };
-    let old = tree(blob)?;
-    let total = old.total_size();
-    let old = old.find_node("/chosen").and_then(|chosen| chosen.property(PROPERTY));
-    let old = old.ok_or_else(|| anyhow!("there is no {PROPERTY} to be replaced"))?.value;
-    ensure!(value.len() <= old.len(), "{} bytes are more than {}", value.len(), old.len());
-    let at = old.as_ptr() as usize - blob.as_ptr() as usize;
-    let (room, needed) = (old.len().next_multiple_of(4), value.len().next_multiple_of(4));
-
-    let mut tree = blob[..total].to_vec();
-    let (structure, size) = (word(&tree, 8)?, word(&tree, STRUCTURE_SIZE)?);
-    tree[at..at + room].fill(0);
-    tree[at..at + value.len()].copy_from_slice(value);
-    tree[at - LENGTH..][..4].copy_from_slice(&(value.len() as u32).to_be_bytes());
-    // What follows in the structure block moves up to the shorter value.
-    tree.copy_within(at + room..structure + size, at + needed);
-    let size = size - (room - needed);
-    tree[structure + size..][..room - needed].fill(0);
-    tree[STRUCTURE_SIZE..][..4].copy_from_slice(&(size as u32).to_be_bytes());
+    let mut tree = tree(blob)?.data().to_vec();
+    let mut writable = FdtMut::from_slice(&mut tree).map_err(no_tree)?;
+    let mut chosen = writable.find_node_mut(CHOSEN);
+    let old = chosen.as_mut().and_then(|chosen| chosen.property_mut(PROPERTY));
+    let mut old = old.ok_or_else(|| anyhow!("there is no {PROPERTY} to be replaced"))?;
+    let length = old.as_read_only().value().len();
+    ensure!(value.len() <= length, "{} bytes are more than {length}", value.len());
+    old.set_value(value).map_err(|error| anyhow!("cannot write {PROPERTY}: {error}"))?;
     Ok(tree)
 }
 
@@ -63,13 +47,21 @@ pub fn ranges(value: &[u8]) -> Vec<Span> {
 
 /// The names of the nodes below the root.
 pub fn nodes(blob: &[u8]) -> Result<Vec<String>> {
-    let tree = tree(blob)?;
-    let root = tree.find_node("/").ok_or_else(|| anyhow!("the flat device tree has no root"))?;
-    Ok(root.children().map(|node: FdtNode| node.name.to_owned()).collect())
+    Ok(tree(blob)?.root().children().map(|node| node.name().to_owned()).collect())
 }
 
+/// The tree at the beginning of `blob`; what is behind it is something else.
 fn tree(blob: &[u8]) -> Result<Fdt<'_>> {
-    Fdt::new(blob).map_err(|error| anyhow!("/sys/firmware/fdt is no flat device tree: {error:?}"))
+    /// Where the header has the size of all of it.
+    const TOTAL_SIZE: std::ops::Range<usize> = 4..8;
+    let size = blob.get(TOTAL_SIZE).context("the flat device tree is cut short")?;
+    let size = u32::from_be_bytes(size.try_into()?) as usize;
+    let tree = blob.get(..size).context("the flat device tree is cut short")?;
+    Fdt::new(tree).map_err(no_tree)
+}
+
+fn no_tree(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow!("/sys/firmware/fdt is no flat device tree: {error}")
 }
 
 #[cfg(test)]
@@ -154,6 +146,17 @@ mod tests {
             assert_eq!(blob.len(), total);
         }
         assert!(with_property(&with_usable(&[1; 16]), &[2; 17]).is_err());
+    }
+
+    /// The kernel leaves them where it has taken a seed out.
+    #[test]
+    fn what_was_taken_out_of_a_tree_is_skipped() {
+        let mut blob = with_usable(&[1; 16]);
+        let mut tree = FdtMut::from_slice(&mut blob).unwrap();
+        let mut root = tree.root_mut();
+        root.child_mut("chosen").unwrap().property_mut(PROPERTY).unwrap().remove();
+        assert_eq!(property(&blob).unwrap(), None);
+        assert_eq!(nodes(&blob).unwrap(), ["chosen"]);
     }
 
     #[test]

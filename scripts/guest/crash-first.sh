@@ -2,6 +2,8 @@
 #
 # The first kernel of a crash: says what it sees, loads the crash kernel, and crashes.
 
+. /guest/cause.sh
+
 phase first kernel up
 case $watchdog in
 yes) plan 7 ;;
@@ -58,5 +60,5 @@ check crash-kernel-is-loaded crash_kernel_is_loaded
 # A crash without a crash kernel would tell nothing more: the run then ends in its load phase.
 if crash_kernel_is_loaded; then
 	phase crash
-	echo c >/proc/sysrq-trigger
+	crash "$cause"
 fi

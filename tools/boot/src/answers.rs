@@ -47,6 +47,16 @@ pub fn untroubled(look: Look<'_>) -> Option<Answer> {
     Some(Answer::yes_or(trouble.is_empty(), trouble.first().cloned().unwrap_or_default()))
 }
 
+/// The first kernel crashed in the way that was asked for.
+pub fn caused(look: Look<'_>) -> Option<Answer> {
+    let cause = look.crash.asked.cause;
+    let missing = cause.missing(&look.crash.first_log);
+    Some(match missing {
+        None => Answer::new(true, cause.name()),
+        Some(line) => Answer::new(false, format!("no line '{line}'")),
+    })
+}
+
 /// How an unaligned access to Device memory shows on arm64.
 const ALIGNMENT_FAULT: &str = "FSC = 0x21: alignment fault";
 

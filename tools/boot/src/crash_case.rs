@@ -3,7 +3,9 @@
 //! One crash: a first kernel, a loader, a crash kernel, and the dump.
 
 use crate::{
+    asked::Asked,
     case_boot::Configured,
+    cause::ASKED,
     evidence::Evidence,
     facts::Facts,
     firmware_boot::Firmware,
@@ -27,14 +29,17 @@ use util::place;
 /// What crashkernel= gives the crash kernel, in bytes.
 pub const CRASH_MEMORY: u64 = 256 << 20;
 
+/// The phase in which the first kernel crashes, when it does at once.
+const PANIC_PHASE: &str = "panic";
+
 /// The phase in which the crash kernel starts.
 pub const CRASH_KERNEL_PHASE: &str = "crash kernel";
 
-pub(crate) const PHASES: [Phase; 6] = [
+const PHASES: [Phase; 6] = [
     Phase { name: "firmware", ends_with: log::FIRST_LINE, seconds: 60 },
     Phase { name: "first kernel", ends_with: "@phase| first kernel up", seconds: 60 },
-    Phase { name: "load", ends_with: "@phase| crash", seconds: 60 },
-    Phase { name: "panic", ends_with: log::FIRST_LINE, seconds: 60 },
+    Phase { name: "load", ends_with: ASKED, seconds: 60 },
+    Phase { name: PANIC_PHASE, ends_with: log::FIRST_LINE, seconds: 60 },
     Phase { name: CRASH_KERNEL_PHASE, ends_with: "@phase| crash kernel up", seconds: 60 },
     Phase { name: "dump", ends_with: "@phase| end", seconds: 120 },
 ];
@@ -91,6 +96,8 @@ pub struct CrashCase<'a> {
     pub crash_command_line: String,
     /// Whether a process of the crash kernel takes all memory that it can have, before the dump.
     pub takes_all_memory: bool,
+    /// What is asked of the guest besides.
+    pub asked: Asked,
     /// What starts the first kernel, if not the firmware of the machine.
     pub firmware: Option<Firmware<'a>>,
 }
@@ -117,6 +124,8 @@ pub struct Crash {
     pub evidence_found: usize,
     /// The lines that no healthy run has.
     pub trouble: Vec<String>,
+    /// What was asked of the guest.
+    pub asked: Asked,
 }
 
 impl<'a> CrashCase<'a> {
@@ -133,6 +142,7 @@ impl<'a> CrashCase<'a> {
             first_options: String::new(),
             crash_command_line: String::new(),
             takes_all_memory: false,
+            asked: Asked::default(),
             firmware: None,
         }
         .told("nr_cpus=1 reset_devices")
@@ -147,11 +157,20 @@ impl<'a> CrashCase<'a> {
     pub fn run(&self, qemu: &Qemu, guest: &Guest, progress: &dyn Fn(&str)) -> Result<Crash> {
         let run = || {
             let (machine, evidence) = self.prepare(qemu, guest)?;
-            let run = run::run(&machine.cmd(), &machine.dir, &PHASES, progress)?;
+            let run = run::run(&machine.cmd(), &machine.dir, &self.phases(), progress)?;
             progress("reading the dump");
             self.gather(&machine, evidence, run)
         };
         run().with_context(|| format!("the crash '{}'", self.name))
+    }
+
+    /// The phases of the run, in order.
+    pub(crate) fn phases(&self) -> Vec<Phase> {
+        let named = |phase: Phase| match phase.name {
+            PANIC_PHASE => Phase { name: self.asked.cause.phase(), ..phase },
+            _ => phase,
+        };
+        PHASES.map(named).to_vec()
     }
 
     /// The machine with all that it needs, and the evidence on its disk.
@@ -187,6 +206,7 @@ impl<'a> CrashCase<'a> {
             command_line: &self.crash_command_line,
             takes_all_memory: self.takes_all_memory,
             watchdog: self.hardware.watchdog,
+            asked: &self.asked,
         })?;
         let mut initramfs = BufWriter::new(File::create(machine.initramfs())?);
         archive.write(&mut initramfs)?;
@@ -201,7 +221,7 @@ impl<'a> CrashCase<'a> {
         run: Run,
     ) -> Result<Crash> {
         let (firmware, mut logs) = log::kernels(&run.console);
-        let trouble = trouble::scan(&firmware, &logs);
+        let trouble = trouble::scan(&firmware, &logs, self.asked.cause);
         logs.resize_with(logs.len().max(2), Log::default);
         let facts = |kernel: &Kernel, log: &Log, which: &str| {
             let page = Configured::of(kernel)?.page;
@@ -223,6 +243,7 @@ impl<'a> CrashCase<'a> {
             evidence,
             evidence_found,
             trouble,
+            asked: self.asked.clone(),
             dir: machine.dir.clone(),
             run,
         })

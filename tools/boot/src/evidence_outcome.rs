@@ -220,6 +220,7 @@ fn changes(changed: &[Difference]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cause::Cause;
     use crate::trouble;
     use std::{process::ExitStatus, slice, time::Duration};
 
@@ -257,7 +258,7 @@ mod tests {
 
     fn is_stop(run: &Run, text: &str, says: Option<&str>, then: Then) -> bool {
         let log = Log::new(text);
-        let trouble = trouble::scan("", slice::from_ref(&log));
+        let trouble = trouble::scan("", slice::from_ref(&log), Cause::default());
         stops(run, &log, &trouble, says, then).is_ok()
     }
 

@@ -6,6 +6,7 @@
 //! that of a crash kernel with any `linux,usable-memory-range`, and no loader needs a mistake in it.
 
 use crate::{
+    cause::Cause,
     crash_case::command_line,
     facts,
     guest::Guest,
@@ -151,7 +152,7 @@ impl FirmwareBoot<'_> {
         let run = run::run(&memory.attached(machine.cmd()), &machine.dir, &PHASES, progress)?;
         machine.clean()?;
         let (firmware, mut logs) = log::kernels(&run.console);
-        let trouble = trouble::scan(&firmware, &logs);
+        let trouble = trouble::scan(&firmware, &logs, Cause::default());
         logs.resize_with(logs.len().max(1), Log::default);
         let log = logs.swap_remove(0);
         Ok(Booted {

@@ -2,7 +2,7 @@
 
 //! What stands in the guest's file system.
 
-use crate::{archive::Archive, crash_case::Loader, program};
+use crate::{archive::Archive, asked::Asked, crash_case::Loader, program};
 use anyhow::{Context, Result};
 use std::{
     collections::BTreeMap,
@@ -33,6 +33,8 @@ pub struct CrashOrders<'a> {
     pub takes_all_memory: bool,
     /// Whether the first kernel starts the watchdog.
     pub watchdog: bool,
+    /// What is asked of the guest besides.
+    pub asked: &'a Asked,
 }
 
 impl Guest {
@@ -126,11 +128,12 @@ impl CrashOrders<'_> {
     /// The orders as assignments of the shell.
     fn text(&self) -> String {
         format!(
-            "script=crash-first\nloader={}\nevidence_pieces={}\nwatchdog={}\n\
+            "script=crash-first\nloader={}\nevidence_pieces={}\nwatchdog={}\ncause={}\n\
              crash_command_line='{}'\n",
             self.loader.option(),
             self.evidence_pieces,
             yes_or_no(self.watchdog),
+            self.asked.cause.name(),
             self.command_line
         )
     }
@@ -159,13 +162,14 @@ mod tests {
             command_line: "console=ttyAMA0 panic=-1",
             takes_all_memory: true,
             watchdog: true,
+            asked: &Asked::default(),
         };
         let script = format!(
-            "{}echo $loader $evidence_pieces $watchdog \"$crash_command_line\"",
+            "{}echo $loader $evidence_pieces $watchdog $cause \"$crash_command_line\"",
             orders.text()
         );
         let said = Cmd::new("sh").args(["-euc", &script]).read().unwrap();
-        assert_eq!(said, "-c 3 yes console=ttyAMA0 panic=-1\n");
+        assert_eq!(said, "-c 3 yes sysrq console=ttyAMA0 panic=-1\n");
         let script = format!("{}echo $script $takes_all_memory", orders.crash_text());
         assert_eq!(Cmd::new("sh").args(["-euc", &script]).read().unwrap(), "crash yes\n");
     }

@@ -4,6 +4,7 @@
 
 use crate::{
     Counts,
+    cause::Cause,
     crash_case::command_line,
     guest::Guest,
     ktap::{self, Ending, Test},
@@ -60,7 +61,7 @@ pub fn run(kernel: &Kernel, qemu: &Qemu, guest: &Guest) -> Result<Counts> {
         bail!("kunit: {}; see {}", run.end, console.display());
     }
     let (firmware, kernels) = log::kernels(&run.console);
-    let trouble = trouble::scan(&firmware, &kernels);
+    let trouble = trouble::scan(&firmware, &kernels, Cause::default());
     if let Some(line) = trouble.first() {
         bail!("kunit: the console says '{line}'; see {}", console.display());
     }

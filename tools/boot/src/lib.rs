@@ -4,9 +4,11 @@
 
 pub mod answers;
 pub mod archive;
+pub mod asked;
 pub mod case_boot;
 pub mod case_crash;
 pub mod case_verdict;
+pub mod cause;
 pub mod crash;
 pub mod crash_case;
 pub mod debugger;

@@ -48,7 +48,9 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
     let look = Look { crash, stock, loader };
     let mut verdict = Verdict::default();
     for property in &PROPERTIES {
-        let Some(expected) = expected(entry, column, loader, property) else { continue };
+        let asked = property.is_asked(&crash.asked, stock.is_some());
+        let expected = expected(entry, column, loader, property).filter(|_| asked);
+        let Some(expected) = expected else { continue };
         let answer = (property.ask)(look);
         if expected.met_by(loader, answer.as_ref()) {
             verdict.as_expected += 1;

@@ -4,6 +4,7 @@
 
 use crate::{
     answers::{self, first, second},
+    asked::Asked,
     crash_case::{Crash, Loader},
 };
 
@@ -87,6 +88,17 @@ pub struct Look<'a> {
     pub loader: Loader,
 }
 
+/// When a property is asked for.
+#[derive(Clone, Copy)]
+pub enum When {
+    /// Always.
+    Always,
+    /// When the guest was told to measure it.
+    Told(fn(&Asked) -> bool),
+    /// When a stock kernel crashes beside it, and its crash kernel comes up.
+    BesideStock,
+}
+
 /// One row of the table.
 pub struct Property {
     /// What machines.toml calls it.
@@ -97,6 +109,8 @@ pub struct Property {
     pub of: Of,
     /// What a stock kernel answers. The series must hold every property.
     pub stock: Expected,
+    /// When it is asked for.
+    pub when: When,
     /// Measures it; `None` when the run did not come that far.
     pub ask: fn(Look<'_>) -> Option<Answer>,
 }
@@ -109,7 +123,16 @@ impl Property {
         stock: Expected,
         ask: fn(Look<'_>) -> Option<Answer>,
     ) -> Self {
-        Self { key, name, of, stock, ask }
+        Self { key, name, of, stock, when: When::Always, ask }
+    }
+
+    /// Whether it is asked for, in a crash of which this was asked.
+    pub fn is_asked(&self, asked: &Asked, beside_stock: bool) -> bool {
+        match self.when {
+            When::Always => true,
+            When::Told(told) => told(asked),
+            When::BesideStock => beside_stock,
+        }
     }
 
     /// What the stock column must answer on a kernel with the mapping of 2017: its crash kernel
@@ -127,7 +150,7 @@ use Expected::{Fails, Holds};
 use Of::{Both as OfBoth, Crash as OfCrash, Dump as OfDump, First as OfFirst, Run as OfRun};
 
 /// All properties, in the order of the table.
-pub static PROPERTIES: [Property; 27] = [
+pub static PROPERTIES: [Property; 28] = [
     Property::new("run-complete", "run came to its end", OfRun, Holds, answers::complete),
     Property::new(
         "console-clean",
@@ -135,6 +158,13 @@ pub static PROPERTIES: [Property; 27] = [
         OfRun,
         Holds,
         answers::untroubled,
+    ),
+    Property::new(
+        "crash-cause",
+        "crash was the one that was asked for",
+        OfFirst,
+        Holds,
+        answers::caused,
     ),
     Property::new(
         "no-alignment-fault",

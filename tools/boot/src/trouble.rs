@@ -2,7 +2,10 @@
 
 //! Lines of a console that no healthy boot has.
 
-use crate::log::{Log, unstamped};
+use crate::{
+    cause::{ASKED, Cause, Lines},
+    log::{Log, unstamped},
+};
 use regex::RegexSet;
 use std::sync::LazyLock;
 
@@ -25,26 +28,27 @@ static TROUBLE: LazyLock<RegexSet> = LazyLock::new(|| {
         r"SError Interrupt",
         r"Synchronous Exception at ",
         r"ASSERT \[",
+        r"SLUB: Unable to allocate memory from node",
+        r"Memory doesn't fit in the linear mapping",
+        r"memremap attempted on mixed range",
+        r"Failed to remap EFI memory map",
+        r"Failed to map EFI Memory Attributes table",
     ])
     .unwrap()
 });
 
-/// The panic that the case asks for.
-const ASKED_FOR: &str = "Kernel panic - not syncing: sysrq triggered crash";
-
 /// The troublesome lines of a whole console: `firmware` is what stands before the first kernel.
 ///
-/// The panic that the guest asked for is none, once: after the guest said that it would.
-pub fn scan(firmware: &str, kernels: &[Log]) -> Vec<String> {
-    let mut asked = false;
+/// What the guest asked for is none: each line that its cause brings, once, after the guest said that
+/// it would crash.
+pub fn scan(firmware: &str, kernels: &[Log], cause: Cause) -> Vec<String> {
+    let mut asked = Lines::default();
     let mut found = Vec::new();
     let lines = firmware.lines().map(unstamped).chain(kernels.iter().flat_map(Log::lines));
     for line in lines {
-        if line == "@phase| crash" {
-            asked = true;
-        } else if asked && line == ASKED_FOR {
-            asked = false;
-        } else if TROUBLE.is_match(line) {
+        if line == ASKED {
+            asked = cause.lines();
+        } else if !asked.take(line) && TROUBLE.is_match(line) {
             found.push(line.to_owned());
         }
     }
@@ -56,7 +60,7 @@ mod tests {
     use super::*;
 
     fn scan_one(text: &str) -> Vec<String> {
-        scan("", &[Log::new(text)])
+        scan("", &[Log::new(text)], Cause::Sysrq)
     }
 
     #[test]
@@ -65,6 +69,18 @@ mod tests {
         assert_eq!(scan_one(&format!("@phase| crash\n{panic}")), [""; 0]);
         assert_eq!(scan_one(panic).len(), 1, "nobody asked for it");
         assert_eq!(scan_one(&format!("@phase| crash\n{panic}{panic}")).len(), 1, "twice");
+    }
+
+    #[test]
+    fn what_a_cause_brings_is_no_trouble_and_nothing_else() {
+        let oops = "@phase| crash\n\
+            Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000\n\
+            Internal error: Oops: 0000000096000044 [#1]  SMP\n";
+        let scan = |text: &str, cause| scan("", &[Log::new(text)], cause);
+        assert_eq!(scan(oops, Cause::NullPointer), [""; 0]);
+        assert_eq!(scan(oops, Cause::Sysrq).len(), 2);
+        assert_eq!(scan(&oops.replace("00000\n", "00008\n"), Cause::NullPointer).len(), 1);
+        assert_eq!(scan(&format!("{oops}WARNING: CPU: 0\n"), Cause::NullPointer).len(), 1);
     }
 
     #[test]
@@ -80,6 +96,11 @@ mod tests {
             "ACPI Error: AE_NOT_FOUND",
             "rcu: INFO: rcu_sched self-detected stall on CPU",
             "** 12 printk messages dropped **",
+            "SLUB: Unable to allocate memory from node 1",
+            "Memory doesn't fit in the linear mapping, VA_BITS too small",
+            "memremap attempted on mixed range 0x000000007c430000 size: 0x10000",
+            "efi: Failed to remap EFI memory map",
+            "efi: memattr: Failed to map EFI Memory Attributes table @ 0x7c430018",
         ] {
             assert_eq!(scan_one(line).len(), 1, "{line}");
         }

@@ -4,7 +4,7 @@
 //! kernel begins, and what is in its memory then is kept.
 
 use crate::{
-    crash_case::{Crash, CrashCase, PHASES},
+    crash_case::{Crash, CrashCase},
     debugger::{Debugger, Register, Waiting},
     evidence::{Evidence, Found},
     guest::Guest,
@@ -132,11 +132,12 @@ impl WitnessCase<'_> {
     }
 
     fn phases(&self) -> Vec<Phase> {
-        let limit = |phase: Phase| match (phase.name, self.patience) {
-            ("panic", Some(seconds)) => Phase { seconds, ..phase },
+        let panic = self.crash.asked.cause.phase();
+        let limit = |phase: Phase| match self.patience {
+            Some(seconds) if phase.name == panic => Phase { seconds, ..phase },
             _ => phase,
         };
-        PHASES.map(limit).to_vec()
+        self.crash.phases().into_iter().map(limit).collect()
     }
 
     fn watch(

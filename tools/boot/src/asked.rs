@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is asked of the guest in a crash besides what every crash is for.
+
+use crate::cause::Cause;
+
+/// What is asked of the guest in a crash.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// What makes the first kernel crash.
+    pub cause: Cause,
+}

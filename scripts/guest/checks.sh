@@ -89,8 +89,31 @@ memory_facts() {
 	table_hashes | section tables
 }
 
+# zones: NODE NAME START SPANNED MANAGED, in pages, of each zone that has memory.
+zones() {
+	awk '
+		$1 == "Node" && $3 == "zone" { node = $2 + 0; name = $4 }
+		$1 == "spanned" { spanned = $2 }
+		$1 == "managed" { managed = $2 }
+		$1 == "start_pfn:" { print node, name, $2, spanned, managed }
+	' /proc/zoneinfo
+}
+
+# page_size: AT_PAGESZ, which is 6, of an auxiliary vector, and its value.
+page_size() {
+	xxd -p -c 16 /proc/self/auxv | grep '^0600000000000000'
+}
+
+# processors: the lists of those that there are, and of those that run.
+processors() {
+	cat /sys/devices/system/cpu/present /sys/devices/system/cpu/online
+}
+
 facts() {
 	memory_facts
+	zones | section zones
+	processors | section processors
+	page_size | section auxv
 	dev_mem | section devmem
 	grep ioremap /proc/vmallocinfo | section ioremap
 }

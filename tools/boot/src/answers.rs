@@ -31,6 +31,12 @@ pub fn second(look: Look<'_>) -> Option<&Facts> {
     look.crash.second.as_ref().ok()
 }
 
+/// Each kernel with that of a stock crash.
+pub fn beside_stock(look: Look<'_>) -> Option<[(&Facts, &Facts); 2]> {
+    let stock = look.stock?;
+    Some([(first(look)?, stock.first.as_ref().ok()?), (second(look)?, stock.second.as_ref().ok()?)])
+}
+
 /// The machine went through all phases and was switched off.
 pub fn complete(look: Look<'_>) -> Option<Answer> {
     let run = &look.crash.run;

@@ -4,7 +4,6 @@
 
 use crate::{
     asked::Asked,
-    case_boot::Configured,
     cause::ASKED,
     evidence::Evidence,
     facts::Facts,
@@ -223,11 +222,10 @@ impl<'a> CrashCase<'a> {
         let (firmware, mut logs) = log::kernels(&run.console);
         let trouble = trouble::scan(&firmware, &logs, self.asked.cause);
         logs.resize_with(logs.len().max(2), Log::default);
-        let facts = |kernel: &Kernel, log: &Log, which: &str| {
-            let page = Configured::of(kernel)?.page;
-            Facts::parse(log, page).with_context(|| format!("{}, {which}", machine.dir.display()))
+        let facts = |log: &Log, which: &str| {
+            Facts::parse(log).with_context(|| format!("{}, {which}", machine.dir.display()))
         };
-        let second = facts(self.crash, &logs[1], "crash kernel");
+        let second = facts(&logs[1], "crash kernel");
         if let Ok(Some(saved)) = second.as_ref().map(|facts| facts.saved) {
             // The disk is larger than the dump; what is left is the dump, for crash(8) and drgn.
             File::options().write(true).open(machine.disk())?.set_len(saved.size)?;
@@ -235,7 +233,7 @@ impl<'a> CrashCase<'a> {
         let dump = Vmcore::open(&machine.disk());
         let evidence_found = dump.as_ref().map_or(Ok(0), |dump| dump.evidence(&evidence))?;
         Ok(Crash {
-            first: facts(self.first, &logs[0], "first kernel"),
+            first: facts(&logs[0], "first kernel"),
             second,
             first_log: logs.swap_remove(0),
             second_log: logs.swap_remove(0),

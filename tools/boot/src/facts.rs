@@ -3,11 +3,12 @@
 //! What one kernel said about itself on the console.
 
 use crate::{
+    budget::{self, Zone},
     efi_map::{self, Descriptor},
     iomem::{self, Resource},
     ktap,
     log::Log,
-    memblock,
+    memblock, processors,
     span::{Span, bytes},
     usable_memory,
 };
@@ -26,8 +27,6 @@ pub struct Facts {
     pub release: String,
     /// /proc/iomem.
     pub iomem: Vec<Resource>,
-    /// The size of a native page in bytes.
-    pub page: u64,
     /// The EFI memory map.
     pub efi_map: Vec<Descriptor>,
     /// The same in numbers.
@@ -38,6 +37,18 @@ pub struct Facts {
     pub ioremaps: Vec<Span>,
     /// MemTotal, in bytes.
     pub mem_total: u64,
+    /// The size of a native page, in bytes.
+    pub page: u64,
+    /// The zones that have memory.
+    pub zones: Vec<Zone>,
+    /// How large the bounce buffers are.
+    pub swiotlb: u64,
+    /// The command line.
+    pub command_line: String,
+    /// How many processors there are.
+    pub processors_present: usize,
+    /// How many of them run.
+    pub processors_online: usize,
     /// SHA-256 of each file below /sys/firmware/acpi/tables.
     pub tables: BTreeMap<String, String>,
     /// What came of each access through /dev/mem.
@@ -79,18 +90,21 @@ pub struct Saved {
 }
 
 impl Facts {
-    /// Reads the facts from the log of one kernel, whose native pages have `page` bytes.
-    pub fn parse(log: &Log, page: u64) -> Result<Self> {
+    /// Reads the facts from the log of one kernel.
+    pub fn parse(log: &Log) -> Result<Self> {
         let sections = log.sections()?;
         let section = |name: &str| {
             sections.get(name).with_context(|| format!("the guest did not come to write '{name}'"))
+        };
+        let page = budget::page(section("auxv")?)?;
+        let [present, online] = &section("processors")?[..] else {
+            bail!("the guest told no two lists of processors");
         };
         let fdt = hex_bytes(section("fdt")?)?;
         let usable_property = usable_memory::property(&fdt)?;
         Ok(Self {
             release: section("uname")?.concat(),
             iomem: iomem::parse(section("iomem")?)?,
-            page,
             efi_map: efi_map::parse(log),
             efi_numbers: efi_map::numbers(log)?,
             memblock: memblock::parse(log)
@@ -98,6 +112,12 @@ impl Facts {
                 .context("memblock=debug printed no 'MEMBLOCK configuration:'")?,
             ioremaps: section("ioremap")?.iter().filter_map(|line| ioremap(line)).collect(),
             mem_total: mem_total(section("meminfo")?)?,
+            page,
+            zones: budget::zones(section("zones")?, page)?,
+            swiotlb: budget::swiotlb(log),
+            command_line: section("cmdline")?.concat(),
+            processors_present: processors::count(present)?,
+            processors_online: processors::count(online)?,
             tables: section("tables")?.iter().map(|line| table(line)).collect::<Result<_>>()?,
             dev_mem: section("devmem")?.iter().map(|line| access(line)).collect::<Result<_>>()?,
             usable: usable_property.as_deref().map(usable_memory::ranges).unwrap_or_default(),
@@ -136,6 +156,51 @@ impl Facts {
 
 fn spans(set: &Set) -> Vec<Span> {
     set.spans().iter().map(|span| Span::inclusive(span.first, span.last)).collect()
+}
+
+#[cfg(test)]
+impl Facts {
+    /// The facts of a crash kernel of the series, made up.
+    pub(crate) fn made_up() -> Self {
+        let acpi = Span { start: 0x5c43_0000, end: 0x5c44_0000 };
+        let given = Span { start: 0x4a60_0000, end: 0x5a60_0000 };
+        let region = |span| memblock::Region { span, flags: 0 };
+        let resource = |span, name: &str| Resource { span, name: name.into(), children: vec![] };
+        Self {
+            release: "7.3.4".into(),
+            iomem: vec![resource(given, "System RAM"), resource(acpi, "ACPI Tables")],
+            efi_map: vec![Descriptor {
+                span: acpi,
+                kind: efi_map::ACPI_RECLAIM.into(),
+                write_back: true,
+            }],
+            efi_numbers: vec![oracle::Descriptor {
+                kind: orders::ACPI_RECLAIM,
+                start: acpi.start,
+                pages: acpi.bytes() >> 12,
+                attributes: oracle::attribute::WRITE_BACK,
+            }],
+            memblock: memblock::Dump {
+                memory: [given, acpi].map(region).into(),
+                reserved: vec![region(acpi)],
+            },
+            ioremaps: Vec::new(),
+            mem_total: 240 << 20,
+            page: 4096,
+            zones: vec![Zone { name: (0, "DMA".into()), span: given, managed: 240 << 20 }],
+            swiotlb: 512 << 10,
+            command_line: "console=ttyAMA0 nr_cpus=1".into(),
+            processors_present: 1,
+            processors_online: 1,
+            tables: [("DSDT".into(), "0123".into())].into(),
+            dev_mem: Vec::new(),
+            usable_property: None,
+            usable: vec![given],
+            nodes: Vec::new(),
+            checks: Vec::new(),
+            saved: None,
+        }
+    }
 }
 
 static IOREMAP: LazyLock<Regex> =

@@ -5,6 +5,7 @@
 pub mod answers;
 pub mod archive;
 pub mod asked;
+pub mod budget;
 pub mod case_boot;
 pub mod case_crash;
 pub mod case_verdict;
@@ -33,6 +34,7 @@ pub mod matrix;
 pub mod memblock;
 pub mod panic_path;
 pub mod parallel;
+pub mod processors;
 pub mod program;
 pub mod properties;
 pub mod rules;

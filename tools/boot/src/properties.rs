@@ -3,9 +3,11 @@
 //! What is asked of each crash, and what a stock kernel answers.
 
 use crate::{
-    answers::{self, first, second},
+    answers::{self, beside_stock, first, second},
     asked::Asked,
+    budget,
     crash_case::{Crash, Loader},
+    processors,
 };
 
 /// What was measured for one property.
@@ -126,6 +128,11 @@ impl Property {
         Self { key, name, of, stock, when: When::Always, ask }
     }
 
+    /// The same, when it is asked for only then.
+    const fn when(self, when: When) -> Self {
+        Self { when, ..self }
+    }
+
     /// Whether it is asked for, in a crash of which this was asked.
     pub fn is_asked(&self, asked: &Asked, beside_stock: bool) -> bool {
         match self.when {
@@ -150,7 +157,7 @@ use Expected::{Fails, Holds};
 use Of::{Both as OfBoth, Crash as OfCrash, Dump as OfDump, First as OfFirst, Run as OfRun};
 
 /// All properties, in the order of the table.
-pub static PROPERTIES: [Property; 28] = [
+pub static PROPERTIES: [Property; 33] = [
     Property::new("run-complete", "run came to its end", OfRun, Holds, answers::complete),
     Property::new(
         "console-clean",
@@ -276,6 +283,33 @@ pub static PROPERTIES: [Property; 28] = [
         Holds,
         answers::mem_total,
     ),
+    Property::new(
+        "first-mem-budget",
+        "MemTotal as in stock, but for new sections, first kernel",
+        OfFirst,
+        Holds,
+        |look| Some(budget::mem_total(first(look)?, look.stock?.first.as_ref().ok()?)),
+    )
+    .when(When::BesideStock),
+    Property::new(
+        "crash-mem-budget",
+        "MemTotal as in stock, but for new sections, crash kernel",
+        OfCrash,
+        Holds,
+        |look| Some(budget::mem_total(second(look)?, look.stock?.second.as_ref().ok()?)),
+    )
+    .when(When::BesideStock),
+    Property::new("zones", "zones as in stock, but for the tables", OfBoth, Holds, |look| {
+        Some(budget::zones_as_in_stock(beside_stock(look)?))
+    })
+    .when(When::BesideStock),
+    Property::new("swiotlb", "bounce buffers (swiotlb) as in stock", OfBoth, Holds, |look| {
+        Some(budget::swiotlb_as_in_stock(beside_stock(look)?))
+    })
+    .when(When::BesideStock),
+    Property::new("processors", "processors online, as told", OfBoth, Holds, |look| {
+        Some(processors::online(first(look)?, second(look)?))
+    }),
     Property::new(
         "tables-same",
         "tables the same in both kernels (sha256)",

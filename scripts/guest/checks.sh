@@ -64,6 +64,16 @@ dev_mem() {
 	done
 }
 
+# dev_mem_beside: /dev/mem at the pages of 4 KiB next to the native pages of each ACPI Reclaim range.
+dev_mem_beside() {
+	native=$(page_size | sed 's/^.\{16\}\(..\)\(..\)\(..\).*/0x\3\2\1/')
+	acpi_reclaim | while read -r start end; do
+		for page in $((start / native * native - 4096)) $(((end / native + 1) * native)); do
+			mem_access "$(printf '0x%x' "$page")"
+		done
+	done
+}
+
 # dev_mem_control: /dev/mem opens where nothing forbids it, so that a refusal above means something.
 # The UART's identification registers are at 0xfe0.
 dev_mem_control() {
@@ -104,6 +114,20 @@ page_size() {
 	xxd -p -c 16 /proc/self/auxv | grep '^0600000000000000'
 }
 
+# kcore_headers: the ELF header of /proc/kcore and its program headers, whose number is at 56.
+kcore_headers() {
+	[ -e /proc/kcore ] || return 0
+	segments=$(hexdump -s 56 -n 2 -e '1/2 "%u"' /proc/kcore)
+	head -c $((64 + 56 * segments)) /proc/kcore | xxd -p -c 56
+}
+
+# kcore_info: where VMCOREINFO, in a note behind the headers, says that the memory map is.
+kcore_info() {
+	[ -e /proc/kcore ] || return 0
+	head -c 65536 /proc/kcore | tr '\0' '\n' |
+		grep -E '^(PAGESIZE|SIZE\(page\)|NUMBER\((VMEMMAP_START|VMEMMAP_END|PHYS_OFFSET)\))='
+}
+
 # processors: the lists of those that there are, and of those that run.
 processors() {
 	cat /sys/devices/system/cpu/present /sys/devices/system/cpu/online
@@ -115,5 +139,8 @@ facts() {
 	processors | section processors
 	page_size | section auxv
 	dev_mem | section devmem
+	dev_mem_beside | section beside
+	kcore_headers | section kcore
+	kcore_info | section kcoreinfo
 	grep ioremap /proc/vmallocinfo | section ioremap
 }

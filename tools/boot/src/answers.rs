@@ -3,8 +3,9 @@
 //! How each property of a crash is measured.
 
 use crate::{
+    case_boot::{set, spans},
     crash_case::{Crash, Loader},
-    facts::Facts,
+    facts::{Access, Facts},
     iomem::{anywhere, top_level},
     ktap::Ending,
     log::Log,
@@ -13,6 +14,8 @@ use crate::{
     span::{Span, bytes, covers, list},
     vmcore::Vmcore,
 };
+use anyhow::anyhow;
+use oracle::Set;
 use regex::Regex;
 use std::{collections::BTreeMap, sync::LazyLock};
 use util::hash::sha256;
@@ -237,12 +240,43 @@ pub fn remapped(facts: &Facts) -> Option<Answer> {
     Some(Answer::new(count == 0 && !acpi.is_empty(), count.to_string()))
 }
 
-/// /dev/mem refuses each access, as not permitted.
+/// /dev/mem refuses each access, as not permitted. The resources are exclusive, and `iomem=relaxed`
+/// lifts that; it does not for System RAM.
 pub fn refused(facts: &Facts) -> Option<Answer> {
     let kinds = ["read", "write", "mmap"].map(|kind| facts.dev_mem_outcomes(kind));
-    let holds = kinds.iter().all(|outcomes| outcomes.iter().eq([&"EPERM"]));
+    let published = !top_level(&facts.iomem, ACPI_TABLES).is_empty();
+    let wanted = if facts.iomem_relaxed() && published { "open" } else { "EPERM" };
+    let holds = kinds.iter().all(|outcomes| outcomes.iter().eq([&wanted]));
     let says = kinds.map(|outcomes| outcomes.into_iter().collect::<Vec<_>>().join("/"));
     Some(Answer::new(holds, says.join(", ")))
+}
+
+/// What /dev/mem answers beside the tables is what it answers in stock, and System RAM is refused.
+pub fn beside_refused(look: Look<'_>) -> Option<Answer> {
+    let mut says = Vec::new();
+    for (facts, stock) in beside_stock(look)? {
+        if let Err(problem) = beside_refused_in(facts, stock) {
+            return Some(Answer::new(false, problem));
+        }
+        says.push(facts.dev_mem_beside.len().to_string());
+    }
+    Some(Answer::new(true, format!("{} accesses", says.join(", "))))
+}
+
+fn beside_refused_in(facts: &Facts, stock: &Facts) -> Result<(), String> {
+    let ram = top_level(&facts.iomem, SYSTEM_RAM);
+    let is_ram = |page: u64| ram.iter().any(|span| span.start <= page && page < span.end);
+    for access in &facts.dev_mem_beside {
+        if is_ram(access.page) && access.outcome != "EPERM" {
+            let Access { kind, page, outcome } = access;
+            return Err(format!("{kind} of RAM at {page:#x}: {outcome}"));
+        }
+        if !stock.dev_mem_beside.contains(access) {
+            let Access { kind, page, outcome } = access;
+            return Err(format!("{kind} at {page:#x}: {outcome}"));
+        }
+    }
+    if facts.dev_mem_beside.is_empty() { Err("no access".into()) } else { Ok(()) }
 }
 
 /// All of /proc/vmcore was copied: what it says that it has, and what its headers say.
@@ -308,6 +342,34 @@ fn dump_problem(crash: &Crash, facts: &Facts) -> anyhow::Result<Option<String>> 
     Ok(None)
 }
 
+/// The dump has the memory that stock's has; the tables are not in it with kexec_load().
+pub fn memory_as_in_stock(look: Look<'_>) -> Option<Answer> {
+    second(look)?.saved?;
+    let tables = match look.loader {
+        Loader::File => set([]),
+        Loader::Load => set(first(look)?.acpi_reclaim()),
+    };
+    let memory = |crash: &Crash| match &crash.dump {
+        Ok(dump) => Ok(set(dump.memory()?)),
+        Err(error) => Err(anyhow!("{error:#}")),
+    };
+    let (here, stock) = match (memory(look.crash), memory(look.stock?)) {
+        (Ok(here), Ok(stock)) => (here, stock),
+        (Err(error), _) | (_, Err(error)) => return Some(Answer::new(false, format!("{error:#}"))),
+    };
+    Some(compared(&here, &stock, &tables))
+}
+
+/// What is in a dump and what is in stock's: the same, less `tables`.
+fn compared(here: &Set, stock: &Set, tables: &Set) -> Answer {
+    let (less, more) = (stock.without(here), here.without(stock));
+    let says = match less.is_empty() && more.is_empty() {
+        true => "the same".into(),
+        false => format!("less: {}; more: {}", list(&spans(&less)), list(&spans(&more))),
+    };
+    Answer::new(less == *tables && more.is_empty(), says)
+}
+
 /// kexec_file_load() has the kernel list its memory, and that includes ACPI; kexec_load() has
 /// kexec(8) list what is `System RAM`, and that does not.
 pub fn tables_in_dump(look: Look<'_>) -> Option<Answer> {
@@ -367,6 +429,58 @@ fn kilobytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn access(kind: &str, page: u64, outcome: &str) -> Access {
+        Access { kind: kind.into(), page, outcome: outcome.into() }
+    }
+
+    #[test]
+    fn dev_mem_beside_the_tables_is_as_in_stock() {
+        let (ram, outside) = (0x4a60_0000, 0x5c44_0000);
+        let with =
+            |accesses: &[Access]| Facts { dev_mem_beside: accesses.to_vec(), ..Facts::made_up() };
+        let stock = with(&[access("read", ram, "EPERM"), access("mmap", outside, "open")]);
+        assert_eq!(beside_refused_in(&stock, &stock), Ok(()));
+        let open = with(&[access("read", outside, "open")]);
+        assert!(beside_refused_in(&open, &stock).unwrap_err().contains("0x5c440000: open"));
+        let ram = with(&[access("mmap", ram, "open")]);
+        assert!(beside_refused_in(&ram, &ram).is_err(), "RAM is refused, whatever stock does");
+        assert!(beside_refused_in(&with(&[]), &stock).is_err());
+    }
+
+    #[test]
+    fn a_relaxed_kernel_opens_the_tables_and_nothing_else() {
+        let told = |command_line: &str, published, outcome| {
+            let mut facts = Facts { command_line: command_line.into(), ..Facts::made_up() };
+            facts.iomem.retain(|resource| published || resource.name != ACPI_TABLES);
+            facts.dev_mem =
+                ["read", "write", "mmap"].map(|kind| access(kind, 0x5c43_0000, outcome)).into();
+            refused(&facts).unwrap().holds
+        };
+        assert!(told("", true, "EPERM") && !told("", true, "open"));
+        assert!(told("a iomem=relaxed", true, "open") && !told("a iomem=relaxed", true, "EPERM"));
+        assert!(told("iomem=relaxed", false, "EPERM") && !told("iomem=relaxed", false, "open"));
+    }
+
+    #[test]
+    fn a_dump_is_compared_with_that_of_stock() {
+        let set = |spans: &[(u64, u64)]| {
+            set(spans.iter().map(|(start, end)| Span { start: *start, end: *end }))
+        };
+        let (stock, none) = (set(&[(0, 0x4000)]), set(&[]));
+        let tables = set(&[(0x1000, 0x2000)]);
+        let without = set(&[(0, 0x1000), (0x2000, 0x4000)]);
+        assert!(compared(&stock, &stock, &none).holds);
+        assert!(compared(&without, &stock, &tables).holds);
+        for (here, tables) in [
+            (&stock, &tables),
+            (&without, &none),
+            (&set(&[(0, 0x1000), (0x2000, 0x3000)]), &tables),
+            (&set(&[(0, 0x5000)]), &none),
+        ] {
+            assert!(!compared(here, &stock, tables).holds);
+        }
+    }
 
     #[test]
     fn a_range_is_announced_with_both_its_ends() {

@@ -99,11 +99,6 @@ pub fn mem_total(facts: &Facts, stock: &Facts) -> Answer {
 /// have has nothing but tables.
 pub fn same_zones(facts: &Facts, stock: &Facts) -> Result<(), String> {
     let tables = facts.acpi_reclaim();
-    let whole = |span: &Span| Span {
-        start: span.start / facts.page * facts.page,
-        end: span.end.next_multiple_of(facts.page),
-    };
-    let tables: Vec<_> = tables.iter().map(whole).collect();
     for zone in &facts.zones {
         let Zone { name: (node, name), span, managed } = zone;
         let Some(stock) = stock.zones.iter().find(|stock| stock.name == zone.name) else {

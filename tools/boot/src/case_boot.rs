@@ -170,6 +170,12 @@ pub fn set(spans: impl IntoIterator<Item = span::Span>) -> Set {
     Set::of(&spans.map(|span| Span { first: span.start, last: span.end - 1 }).collect::<Vec<_>>())
 }
 
+/// The spans of a set.
+pub fn spans(set: &Set) -> Vec<span::Span> {
+    let spans = set.spans().iter();
+    spans.map(|span| span::Span::inclusive(span.first, span.last)).collect()
+}
+
 /// The dump, or that there is none.
 pub fn dump<'a>(boot: &'a CaseBoot<'_>) -> Result<&'a Dump> {
     boot.dump.as_ref().context("memblock=debug printed no complete 'MEMBLOCK configuration:'")

@@ -4,8 +4,10 @@
 
 use crate::{
     budget::{self, Zone},
+    case_boot::spans,
     efi_map::{self, Descriptor},
     iomem::{self, Resource},
+    kcore::Kcore,
     ktap,
     log::Log,
     memblock, processors,
@@ -13,7 +15,7 @@ use crate::{
     usable_memory,
 };
 use anyhow::{Context, Result, bail};
-use oracle::{Before, Boot, Set};
+use oracle::{Before, Boot};
 use regex::Regex;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -51,8 +53,12 @@ pub struct Facts {
     pub processors_online: usize,
     /// SHA-256 of each file below /sys/firmware/acpi/tables.
     pub tables: BTreeMap<String, String>,
-    /// What came of each access through /dev/mem.
+    /// What came of each access to the tables through /dev/mem.
     pub dev_mem: Vec<Access>,
+    /// What came of each access beside them.
+    pub dev_mem_beside: Vec<Access>,
+    /// What /proc/kcore shows of memory, where there is one.
+    pub kcore: Option<Kcore>,
     /// The bytes of `linux,usable-memory-range` in the flat device tree, where there is one.
     pub usable_property: Option<Vec<u8>>,
     /// The ranges in it; empty where there is none.
@@ -65,7 +71,7 @@ pub struct Facts {
     pub saved: Option<Saved>,
 }
 
-/// One access to ACPI Reclaim memory through /dev/mem.
+/// One access to memory through /dev/mem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// `read`, `write` or `mmap`.
@@ -120,6 +126,11 @@ impl Facts {
             processors_online: processors::count(online)?,
             tables: section("tables")?.iter().map(|line| table(line)).collect::<Result<_>>()?,
             dev_mem: section("devmem")?.iter().map(|line| access(line)).collect::<Result<_>>()?,
+            dev_mem_beside: section("beside")?
+                .iter()
+                .map(|line| access(line))
+                .collect::<Result<_>>()?,
+            kcore: kcore(section("kcore")?, section("kcoreinfo")?)?,
             usable: usable_property.as_deref().map(usable_memory::ranges).unwrap_or_default(),
             usable_property,
             nodes: usable_memory::nodes(&fdt)?,
@@ -144,6 +155,11 @@ impl Facts {
         oracle::before(&boot)
     }
 
+    /// Whether the kernel was told `iomem=relaxed`.
+    pub fn iomem_relaxed(&self) -> bool {
+        self.command_line.split_whitespace().any(|word| word == "iomem=relaxed")
+    }
+
     /// How /dev/mem answers to one kind of access: all the different outcomes.
     pub fn dev_mem_outcomes(&self, kind: &str) -> BTreeSet<&str> {
         self.dev_mem
@@ -152,10 +168,6 @@ impl Facts {
             .map(|access| access.outcome.as_str())
             .collect()
     }
-}
-
-fn spans(set: &Set) -> Vec<Span> {
-    set.spans().iter().map(|span| Span::inclusive(span.first, span.last)).collect()
 }
 
 #[cfg(test)]
@@ -194,6 +206,8 @@ impl Facts {
             processors_online: 1,
             tables: [("DSDT".into(), "0123".into())].into(),
             dev_mem: Vec::new(),
+            dev_mem_beside: Vec::new(),
+            kcore: None,
             usable_property: None,
             usable: vec![given],
             nodes: Vec::new(),
@@ -231,6 +245,11 @@ pub(crate) fn table(line: &str) -> Result<(String, String)> {
     Ok((name.into(), hash.into()))
 }
 
+fn kcore(headers: &[String], info: &[String]) -> Result<Option<Kcore>> {
+    let headers = hex_bytes(headers)?;
+    (!headers.is_empty()).then(|| Kcore::parse(&headers, info)).transpose()
+}
+
 fn access(line: &str) -> Result<Access> {
     let mut words = line.splitn(3, ' ');
     let (Some(kind), Some(page), Some(outcome)) = (words.next(), words.next(), words.next()) else {
@@ -265,7 +284,7 @@ pub(crate) fn hex_bytes(lines: &[String]) -> Result<Vec<u8>> {
             digits
                 .get(at..at + 2)
                 .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-                .context("the flat device tree did not come in hexadecimal digits")
+                .context("not in hexadecimal digits")
         })
         .collect()
 }

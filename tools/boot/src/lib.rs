@@ -23,6 +23,7 @@ pub mod firmware_boot;
 pub mod guest;
 pub mod guest_memory;
 pub mod iomem;
+pub mod kcore;
 pub mod ktap;
 pub mod kunit;
 pub mod letter;

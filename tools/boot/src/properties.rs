@@ -7,7 +7,7 @@ use crate::{
     asked::Asked,
     budget,
     crash_case::{Crash, Loader},
-    processors,
+    kcore, processors,
 };
 
 /// What was measured for one property.
@@ -157,7 +157,7 @@ use Expected::{Fails, Holds};
 use Of::{Both as OfBoth, Crash as OfCrash, Dump as OfDump, First as OfFirst, Run as OfRun};
 
 /// All properties, in the order of the table.
-pub static PROPERTIES: [Property; 33] = [
+pub static PROPERTIES: [Property; 36] = [
     Property::new("run-complete", "run came to its end", OfRun, Holds, answers::complete),
     Property::new(
         "console-clean",
@@ -338,6 +338,18 @@ pub static PROPERTIES: [Property; 33] = [
         Fails,
         |look| answers::refused(second(look)?),
     ),
+    Property::new(
+        "dev-mem-beside",
+        "  beside the tables as in stock, both kernels",
+        OfBoth,
+        Holds,
+        answers::beside_refused,
+    )
+    .when(When::BesideStock),
+    Property::new("kcore", "/proc/kcore has all RAM that it has in stock", OfBoth, Holds, |look| {
+        Some(kcore::as_in_stock(beside_stock(look)?))
+    })
+    .when(When::BesideStock),
     Property::new("dump-saved", "/proc/vmcore saved to its end", OfCrash, Holds, answers::saved),
     Property::new(
         "dump-whole",
@@ -346,6 +358,14 @@ pub static PROPERTIES: [Property; 33] = [
         Holds,
         answers::whole,
     ),
+    Property::new(
+        "dump-memory",
+        "  and what stock's is, less the tables with -c",
+        OfDump,
+        Expected::FailsWith(Loader::Load),
+        answers::memory_as_in_stock,
+    )
+    .when(When::BesideStock),
     Property::new(
         "dump-tables",
         "  dump has the tables with -s, not with -c",

@@ -4,7 +4,9 @@
 
 use crate::{
     Counts,
+    asked::Asked,
     case_boot::Configured,
+    cause::Cause,
     crash_case::{Crash, CrashCase, Loader},
     firmware_boot::Firmware,
     guest::Guest,
@@ -79,6 +81,7 @@ impl Known {
         all("configuration", [&entry.first, &entry.crash], flavour)?;
         all("loader", &entry.loaders, loader)?;
         all("case", &entry.case, case)?;
+        all("cause", [&entry.cause], |name| Cause::named(name).is_ok())?;
         all("property", properties, property)
     }
 }
@@ -262,6 +265,7 @@ impl Unit {
             hardware: hardware.clone(),
             reservation: reservation.clone(),
             first_options: options.clone(),
+            asked: Asked { cause: Cause::named(&self.entry.cause)? },
             firmware: parts.firmware(&self.entry)?,
             ..CrashCase::new(name, first, crash, self.loader).told(crash_options)
         })
@@ -293,6 +297,7 @@ mod tests {
             ("first = \"12k\"", "no configuration '12k'"),
             ("loaders = [\"grub\"]", "no loader 'grub'"),
             ("case = \"b\"", "no case 'b'"),
+            ("cause = \"b\"", "no cause 'b'"),
             (
                 "unlike = [{ property = \"b\", expected = \"holds\", why = \"c\" }]",
                 "no property 'b'",

@@ -47,6 +47,7 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
     let Crashed { entry, column, loader, crash, stock, .. } = crashed;
     let look = Look { crash, stock, loader };
     let mut verdict = Verdict::default();
+    let mut not_reached = 0;
     for property in &PROPERTIES {
         let asked = property.is_asked(&crash.asked, stock.is_some());
         let expected = expected(entry, column, loader, property).filter(|_| asked);
@@ -54,9 +55,15 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
         let answer = (property.ask)(look);
         if expected.met_by(loader, answer.as_ref()) {
             verdict.as_expected += 1;
+        } else if answer.is_none() && !verdict.complaints.is_empty() {
+            // What ended the run was told; nobody needs to be told what comes after that.
+            not_reached += 1;
         } else {
             verdict.complaints.push(complaint(property, expected, answer.as_ref()));
         }
+    }
+    if not_reached > 0 {
+        verdict.complaints.push(format!("{not_reached} more properties were not reached"));
     }
     let kernels = [
         ("first", column.first(), &crash.first, crashed.configured[0], &entry.options),

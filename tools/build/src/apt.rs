@@ -82,7 +82,8 @@ impl Apt {
         Self { options: Vec::new(), lists: "/var/lib/apt/lists".into() }
     }
 
-    /// apt with the suite `suite` of the Debian archive and nothing else, for `architecture`.
+    /// apt with the suite `suite` of the Debian archive and nothing else: the packages for
+    /// `architecture`, or those for this machine and all sources.
     pub fn suite(suite: &str, architecture: Option<&str>) -> Result<Self> {
         if !available() {
             return Err(setup!(
@@ -91,7 +92,10 @@ impl Apt {
             ));
         }
         let mirror = debian_mirror()?;
-        let source = PackageSource { suites: vec![suite.into()], ..mirror };
+        let mut source = PackageSource { suites: vec![suite.into()], ..mirror };
+        if architecture.is_some() {
+            source.types = vec!["deb".into()];
+        }
         let name = architecture.map_or(suite.into(), |other| format!("{suite}-{other}"));
         Self::private(&name, &[source], architecture, Installed::Nothing)
     }
@@ -128,6 +132,10 @@ impl Apt {
             format!("Dir::Cache={}", at("cache")),
             format!("Dir::Etc::sourcelist={}", list.display()),
             "Dir::Etc::sourceparts=/dev/null".into(),
+            // A container's apt parses the index each time that it is called.
+            "Dir::Cache::pkgcache=pkgcache.bin".into(),
+            // What only a desktop shows of packages is as large as the index.
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into(),
             // apt's own user cannot read a cache in somebody's home.
             "APT::Sandbox::User=root".into(),
             "Acquire::Languages=none".into(),

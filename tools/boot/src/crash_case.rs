@@ -9,6 +9,7 @@ use crate::{
     facts::Facts,
     firmware_boot::Firmware,
     guest::{CrashOrders, Guest},
+    kexec_tools::KexecTools,
     log::{self, Log},
     machine::{EARLY_CONSOLE, Machine},
     run::{self, Phase, Run},
@@ -83,6 +84,8 @@ pub struct CrashCase<'a> {
     pub crash: &'a Kernel,
     /// How the crash kernel is loaded.
     pub loader: Loader,
+    /// What loads it.
+    pub kexec_tools: KexecTools,
     /// The machine; the first kernel starts its watchdog, if it has one, before it crashes.
     pub hardware: Hardware,
     /// How many pages of evidence the first kernel leaves in its memory, at least.
@@ -135,6 +138,7 @@ impl<'a> CrashCase<'a> {
             first,
             crash,
             loader,
+            kexec_tools: KexecTools::default(),
             hardware: Hardware::default(),
             evidence_pages: 256,
             reservation: format!("crashkernel={}M", CRASH_MEMORY >> 20),
@@ -200,6 +204,7 @@ impl<'a> CrashCase<'a> {
         evidence.write(&machine.disk())?;
         let archive = guest.crash(&CrashOrders {
             loader: self.loader,
+            kexec_tools: self.kexec_tools,
             evidence_pieces: evidence.pieces(),
             image: &self.crash.image,
             command_line: &self.crash_command_line,

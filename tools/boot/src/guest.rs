@@ -2,10 +2,9 @@
 
 //! What stands in the guest's file system.
 
-use crate::{archive::Archive, asked::Asked, crash_case::Loader, program};
+use crate::{archive::Archive, asked::Asked, crash_case::Loader, kexec_tools::KexecTools, program};
 use anyhow::{Context, Result};
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -14,8 +13,6 @@ use util::place;
 /// The parts that every initramfs is put together from.
 pub struct Guest {
     busybox: PathBuf,
-    kexec: PathBuf,
-    libraries: BTreeMap<String, PathBuf>,
     scripts: PathBuf,
 }
 
@@ -23,6 +20,8 @@ pub struct Guest {
 pub struct CrashOrders<'a> {
     /// The system call that loads the crash kernel.
     pub loader: Loader,
+    /// The kexec-tools that call it.
+    pub kexec_tools: KexecTools,
     /// How many pieces of evidence there are on the disk.
     pub evidence_pieces: usize,
     /// The crash kernel.
@@ -40,12 +39,9 @@ pub struct CrashOrders<'a> {
 impl Guest {
     /// Finds the parts among the packages for the guest.
     pub fn find() -> Result<Self> {
-        let root = build::guest_packages::root()?;
-        let kexec = program::find(&root, &["sbin/kexec", "usr/sbin/kexec"])?;
+        let root = build::unpacked::root("guest")?;
         Ok(Self {
             busybox: program::find(&root, &["bin/busybox", "usr/bin/busybox"])?,
-            libraries: program::needed(&root, &kexec)?,
-            kexec,
             scripts: place::checkout()?.join("scripts/guest"),
         })
     }
@@ -55,16 +51,12 @@ impl Guest {
         let mut crash_initramfs = Vec::new();
         let crash = self.common()?.bytes("guest/case", orders.crash_text());
         crash.write(&mut crash_initramfs)?;
-        let mut archive = self
+        let archive = self
             .common()?
             .bytes("guest/case", orders.text())
             .file("boot/Image", orders.image)?
-            .bytes("boot/crash.cpio", crash_initramfs)
-            .file("sbin/kexec", &self.kexec)?;
-        for (path, file) in &self.libraries {
-            archive = archive.file(path, file)?;
-        }
-        Ok(archive)
+            .bytes("boot/crash.cpio", crash_initramfs);
+        orders.kexec_tools.kexec()?.put(archive, "sbin/kexec")
     }
 
     /// An initramfs that does nothing but say that it has come up.
@@ -93,16 +85,12 @@ impl Guest {
             "script=bench-crash\nloader={}\ncrash_command_line='{command_line}'\n",
             loader.option()
         );
-        let mut archive = self
+        let archive = self
             .common()?
             .bytes("guest/case", orders)
             .file("boot/Image", image)?
-            .bytes("boot/crash.cpio", crash_initramfs)
-            .file("sbin/kexec", &self.kexec)?;
-        for (path, file) in &self.libraries {
-            archive = archive.file(path, file)?;
-        }
-        Ok(archive)
+            .bytes("boot/crash.cpio", crash_initramfs);
+        KexecTools::Stable.kexec()?.put(archive, "sbin/kexec")
     }
 
     fn common(&self) -> Result<Archive> {
@@ -157,6 +145,7 @@ mod tests {
     fn orders_are_assignments() {
         let orders = CrashOrders {
             loader: Loader::Load,
+            kexec_tools: KexecTools::Stable,
             evidence_pieces: 3,
             image: Path::new("Image"),
             command_line: "console=ttyAMA0 panic=-1",

@@ -24,6 +24,7 @@ pub mod guest;
 pub mod guest_memory;
 pub mod iomem;
 pub mod kcore;
+pub mod kexec_tools;
 pub mod ktap;
 pub mod kunit;
 pub mod letter;

@@ -2,6 +2,7 @@
 
 //! A program of another machine, and the files that it cannot start without.
 
+use crate::archive::Archive;
 use anyhow::{Context, Result, anyhow};
 use object::{
     Endianness,
@@ -17,6 +18,34 @@ use std::{
 /// Where a distribution's arm64 packages have their libraries.
 const LIBRARY_DIRS: [&str; 4] =
     ["lib/aarch64-linux-gnu", "usr/lib/aarch64-linux-gnu", "lib", "usr/lib"];
+
+/// A program that can be started in a guest.
+pub struct Program {
+    file: PathBuf,
+    libraries: BTreeMap<String, PathBuf>,
+}
+
+impl Program {
+    /// The first of `names` that exists below `root`, and what it cannot start without.
+    pub fn find(root: &Path, names: &[&str]) -> Result<Self> {
+        let file = find(root, names)?;
+        Ok(Self { libraries: needed(root, &file)?, file })
+    }
+
+    /// The program in `file`, which needs nothing else.
+    pub fn alone(file: PathBuf) -> Self {
+        Self { file, libraries: BTreeMap::new() }
+    }
+
+    /// `archive` with the program at `path`, and with what it needs.
+    pub fn put(&self, archive: Archive, path: &str) -> Result<Archive> {
+        let mut archive = archive.file(path, &self.file)?;
+        for (path, file) in &self.libraries {
+            archive = archive.file(path, file)?;
+        }
+        Ok(archive)
+    }
+}
 
 /// What one ELF file asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,7 +67,7 @@ pub fn find(root: &Path, names: &[&str]) -> Result<PathBuf> {
 
 /// What has to stand in the guest for `program` to start there: the path in the guest, without
 /// the leading slash, and the file below `root`.
-pub fn needed(root: &Path, program: &Path) -> Result<BTreeMap<String, PathBuf>> {
+fn needed(root: &Path, program: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     let mut left = vec![program.to_path_buf()];
     while let Some(file) = left.pop() {

@@ -5,7 +5,7 @@
 use crate::version::Version;
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use std::{fmt, fs, path::PathBuf};
+use std::{collections::BTreeMap, fmt, fs, path::PathBuf};
 use util::place;
 
 /// The whole table.
@@ -15,8 +15,8 @@ pub struct Table {
     /// What has to be there, in the order in which it is looked for.
     #[serde(rename = "need")]
     pub needs: Vec<Need>,
-    /// What runs in the guest.
-    pub guest: Guest,
+    /// What is unpacked and not installed, by its name.
+    pub unpacked: BTreeMap<String, Unpacked>,
 }
 
 /// One thing that has to be there.
@@ -76,16 +76,17 @@ pub struct Crate {
     pub version: String,
 }
 
-/// The packages whose programs run in the guest.
+/// Packages that are unpacked below one directory.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Guest {
+pub struct Unpacked {
     /// The suite of the Debian archive that they are taken from.
     pub suite: String,
-    /// As Debian calls it.
-    pub architecture: String,
     /// Names of the packages.
     pub packages: Vec<String>,
+    /// The files that are kept; none means all.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
 }
 
 fn no_suffix() -> Vec<String> {
@@ -131,6 +132,13 @@ impl Table {
             .iter()
             .find(|need| need.name == name)
             .with_context(|| format!("packages.toml has no need called '{name}'"))
+    }
+
+    /// The packages that are unpacked under `name`.
+    pub fn unpacked(&self, name: &str) -> Result<&Unpacked> {
+        self.unpacked
+            .get(name)
+            .with_context(|| format!("packages.toml has nothing to unpack called '{name}'"))
     }
 }
 

@@ -9,6 +9,6 @@ use std::process::ExitCode;
 pub fn run() -> Result<ExitCode> {
     build::deps::ensure()?;
     build::deps::report()?;
-    println!("{:20} {:8} {}", "guest's packages", "", build::guest_packages::root()?.display());
+    println!("{:20} {:8} {}", "guest's packages", "", build::unpacked::root("guest")?.display());
     Ok(ExitCode::SUCCESS)
 }

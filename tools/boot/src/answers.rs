@@ -7,6 +7,7 @@ use crate::{
     crash_case::{Crash, Loader},
     facts::{Access, Facts},
     iomem::{anywhere, top_level},
+    kexec_tools::KexecTools,
     ktap::Ending,
     log::Log,
     properties::{Answer, Look},
@@ -188,6 +189,21 @@ pub fn confined(facts: &Facts) -> Option<Answer> {
     let stray: Vec<_> =
         facts.memblock.mapped().filter(|span| !covers(given.clone(), [*span])).collect();
     Some(Answer::yes_or(stray.is_empty(), list(&stray)))
+}
+
+/// `linux,usable-memory-range` has the ACPI tables where the loader lists what is `ACPI Tables`, and
+/// has them nowhere else.
+pub fn listed(look: Look<'_>) -> Option<Answer> {
+    let (first, second) = (first(look)?, second(look)?);
+    let listed: Vec<_> = second
+        .usable
+        .iter()
+        .copied()
+        .filter(|span| first.acpi_reclaim().iter().any(|acpi| acpi.overlaps(*span)))
+        .collect();
+    let lists = look.loader == Loader::Load && look.crash.kexec_tools == KexecTools::ListsTables;
+    let wanted = if lists { top_level(&first.iomem, ACPI_TABLES) } else { Vec::new() };
+    Some(Answer::new(listed == wanted, list(&listed)))
 }
 
 /// The crash kernel has not more memory than crashkernel= gave.

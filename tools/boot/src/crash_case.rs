@@ -110,6 +110,8 @@ pub struct Crash {
     pub run: Run,
     /// Where its console and its dump are.
     pub dir: PathBuf,
+    /// What loaded the crash kernel.
+    pub kexec_tools: KexecTools,
     /// What the first kernel said; the error says what is missing.
     pub first: Result<Facts>,
     /// What the crash kernel said.
@@ -248,6 +250,7 @@ impl<'a> CrashCase<'a> {
             trouble,
             asked: self.asked.clone(),
             dir: machine.dir.clone(),
+            kexec_tools: self.kexec_tools,
             run,
         })
     }

@@ -48,7 +48,7 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
     let look = Look { crash, stock, loader };
     let mut verdict = Verdict::default();
     let mut not_reached = 0;
-    for property in &PROPERTIES {
+    for property in PROPERTIES {
         let asked = property.is_asked(&crash.asked, stock.is_some());
         let expected = expected(entry, column, loader, property).filter(|_| asked);
         let Some(expected) = expected else { continue };

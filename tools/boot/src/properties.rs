@@ -157,7 +157,7 @@ use Expected::{Fails, Holds};
 use Of::{Both as OfBoth, Crash as OfCrash, Dump as OfDump, First as OfFirst, Run as OfRun};
 
 /// All properties, in the order of the table.
-pub static PROPERTIES: [Property; 36] = [
+pub static PROPERTIES: &[Property] = &[
     Property::new("run-complete", "run came to its end", OfRun, Holds, answers::complete),
     Property::new(
         "console-clean",
@@ -268,6 +268,13 @@ pub static PROPERTIES: [Property; 36] = [
         OfCrash,
         Fails,
         |look| answers::reserved(second(look)?),
+    ),
+    Property::new(
+        "tables-listed",
+        "usable memory has ACPI where the loader lists it",
+        OfCrash,
+        Holds,
+        answers::listed,
     ),
     Property::new(
         "crash-memblock-confined",

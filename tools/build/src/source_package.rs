@@ -135,13 +135,7 @@ fn fetch_from(apt: &Apt, suite: &str, base: &Base) -> Result<()> {
     for version in newest(apt.versions("linux", Kind::Source)?, base) {
         let source = format!("linux={version}");
         eprintln!("Linux {version}: fetching the upstream tarball");
-        let fetched = apt
-            .cmd("apt-get")
-            // The packaging that goes with the tarball leaves the archive sooner, and is not needed.
-            .args(["source", "--download-only", "--tar-only", "-q", &source])
-            .dir(&dir)
-            .run_logged(&dir.join("fetch.log"));
-        match fetched {
+        match fetch_tarball(apt, &source, &dir) {
             Ok(()) => {
                 let tarball = dir.join(format!("linux_{}.orig.tar.xz", upstream_part(&version)));
                 keep(base, &tarball, Origin { package: version, upstream: true })?;
@@ -175,6 +169,28 @@ fn fetch_from(apt: &Apt, suite: &str, base: &Base) -> Result<()> {
         anyhow::bail!("it has no Linux {}", base.version);
     }
     anyhow::bail!("{}", failures.join("; "))
+}
+
+/// Fetches the upstream tarball of the source package `source` into `dir`.
+pub(crate) fn fetch_tarball(apt: &Apt, source: &str, dir: &Path) -> Result<()> {
+    apt.cmd("apt-get")
+        // The packaging that goes with the tarball leaves the archive sooner, and is not needed.
+        .args(["source", "--download-only", "--tar-only", "-q", source])
+        .dir(dir)
+        .run_logged(&dir.join("fetch.log"))
+}
+
+/// Unpacks `tarball`, without the directory that all of it is in, into the directory `tree`.
+pub(crate) fn unpack(tarball: &Path, tree: &Path) -> Result<()> {
+    fs::create_dir(tree)?;
+    Cmd::new("tar")
+        .args(["--extract", "--no-same-owner", "--strip-components=1", "--file"])
+        .arg(tarball)
+        .arg("--directory")
+        .arg(tree)
+        .read()
+        .map(drop)
+        .with_context(|| format!("cannot unpack {}", tarball.display()))
 }
 
 /// The newest few of `versions` that belong to `base`.
@@ -212,7 +228,8 @@ fn first_complaint(error: &anyhow::Error) -> String {
     }
 }
 
-fn only_file(dir: &Path, start: &str, end: &str) -> Result<PathBuf> {
+/// The file in `dir` whose name begins with `start` and ends with `end`.
+pub(crate) fn only_file(dir: &Path, start: &str, end: &str) -> Result<PathBuf> {
     let named = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start))
             && path.to_string_lossy().ends_with(end)
@@ -231,15 +248,7 @@ fn keep(base: &Base, tarball: &Path, origin: Origin) -> Result<()> {
     eprintln!("Linux {}: unpacking", origin.package);
     let parent = place.parent().context("the cache has no parent")?;
     let temporary = tempfile::Builder::new().prefix("unpacking-").tempdir_in(parent)?;
-    let tree = temporary.path().join("tree");
-    fs::create_dir(&tree)?;
-    Cmd::new("tar")
-        .args(["--extract", "--no-same-owner", "--strip-components=1", "--file"])
-        .arg(tarball)
-        .arg("--directory")
-        .arg(&tree)
-        .read()
-        .with_context(|| format!("cannot unpack {}", tarball.display()))?;
+    unpack(tarball, &temporary.path().join("tree"))?;
     fs::write(temporary.path().join("origin.toml"), toml::to_string(&origin)?)?;
     fs::rename(temporary.keep(), &place)
         .with_context(|| format!("cannot move the tree to {}", place.display()))

@@ -66,7 +66,7 @@ pub fn root(name: &str) -> Result<PathBuf> {
 }
 
 /// The file beside a root directory that says which packages are in it.
-const VERSIONS: &str = "versions";
+pub(crate) const VERSIONS: &str = "versions";
 
 /// The version of `package` below the root directory `root`.
 pub fn version(root: &Path, package: &str) -> Result<String> {

@@ -6,6 +6,7 @@ use crate::{
     apt::{self, Apt},
     find::{Found, find, tools_dir},
     need::{Need, Table},
+    unpacked,
     version::Version,
 };
 use anyhow::{Context, Result};
@@ -23,6 +24,19 @@ pub struct Qemu {
     pub firmware_code: PathBuf,
     /// The firmware's variables: a template.
     pub firmware_vars: PathBuf,
+}
+
+/// The newest EDK2, below its root directory.
+const NEWEST_CODE: &str = "usr/share/AAVMF/AAVMF_CODE.no-secboot.fd";
+const NEWEST_VARS: &str = "usr/share/AAVMF/AAVMF_VARS.fd";
+
+impl Qemu {
+    /// The same QEMU with the newest EDK2 there is, which is fetched when it is not there.
+    pub fn with_newest_firmware(self) -> Result<Self> {
+        let root = unpacked::root("newest-edk2")?;
+        let (firmware_code, firmware_vars) = (root.join(NEWEST_CODE), root.join(NEWEST_VARS));
+        Ok(Self { firmware_code, firmware_vars, ..self })
+    }
 }
 
 /// How one missing need will be met.

@@ -100,6 +100,8 @@ pub struct CrashCase<'a> {
     pub takes_all_memory: bool,
     /// What is asked of the guest besides.
     pub asked: Asked,
+    /// How many times as long as usual each phase may take.
+    pub patience: u32,
     /// What starts the first kernel, if not the firmware of the machine.
     pub firmware: Option<Firmware<'a>>,
 }
@@ -148,6 +150,7 @@ impl<'a> CrashCase<'a> {
             crash_command_line: String::new(),
             takes_all_memory: false,
             asked: Asked::default(),
+            patience: 1,
             firmware: None,
         }
         .told("nr_cpus=1 reset_devices")
@@ -171,11 +174,12 @@ impl<'a> CrashCase<'a> {
 
     /// The phases of the run, in order.
     pub(crate) fn phases(&self) -> Vec<Phase> {
-        let named = |phase: Phase| match phase.name {
-            PANIC_PHASE => Phase { name: self.asked.cause.phase(), ..phase },
-            _ => phase,
+        let this = |phase: Phase| Phase {
+            name: if phase.name == PANIC_PHASE { self.asked.cause.phase() } else { phase.name },
+            seconds: phase.seconds * u64::from(self.patience),
+            ..phase
         };
-        PHASES.map(named).to_vec()
+        PHASES.map(this).to_vec()
     }
 
     /// The machine with all that it needs, and the evidence on its disk.

@@ -10,6 +10,7 @@ use crate::{
     crash_case::{Crash, CrashCase, Loader},
     firmware_boot::Firmware,
     guest::Guest,
+    kexec_tools::KexecTools,
     machine::DISK,
     machine_verdict::{Crashed, Verdict, judge},
     parallel,
@@ -39,6 +40,8 @@ pub struct Unit {
     pub name: String,
     entry: Entry,
     loader: Loader,
+    kexec_tools: KexecTools,
+    cause: Cause,
 }
 
 /// Every machine with each of its loaders.
@@ -59,11 +62,16 @@ struct Known {
 fn units_of(entries: Vec<Entry>, known: &Known) -> Result<Vec<Unit>> {
     let mut units = Vec::new();
     for entry in entries {
-        known.check(&entry).with_context(|| format!("machines.toml, '{}'", entry.name))?;
+        let context = || format!("machines.toml, '{}'", entry.name);
+        known.check(&entry).with_context(context)?;
+        let kexec_tools =
+            named("kexec-tools", &KexecTools::ALL, KexecTools::name, &entry.kexec_tools);
+        let kexec_tools = kexec_tools.with_context(context)?;
+        let cause = named("cause", &Cause::ALL, Cause::name, &entry.cause).with_context(context)?;
         for loader in Loader::ALL {
             if entry.loaders.iter().any(|name| name == loader.name()) {
                 let name = format!("{}-{}", entry.name, loader.name());
-                units.push(Unit { name, entry: entry.clone(), loader });
+                units.push(Unit { name, entry: entry.clone(), loader, kexec_tools, cause });
             }
         }
     }
@@ -81,9 +89,14 @@ impl Known {
         all("configuration", [&entry.first, &entry.crash], flavour)?;
         all("loader", &entry.loaders, loader)?;
         all("case", &entry.case, case)?;
-        all("cause", [&entry.cause], |name| Cause::named(name).is_ok())?;
         all("property", properties, property)
     }
+}
+
+/// The one of `all` that has this name.
+fn named<T: Copy>(what: &str, all: &[T], name_of: fn(T) -> &'static str, name: &str) -> Result<T> {
+    let found = all.iter().find(|one| name_of(**one) == name);
+    found.copied().ok_or_else(|| setup!("there is no {what} '{name}'"))
 }
 
 /// All that is named is known.
@@ -106,6 +119,8 @@ pub fn quick(source: &Source) -> Result<Counts> {
 /// What the units have in common.
 struct Parts {
     qemu: Qemu,
+    /// The same with the newest firmware, where a machine has that.
+    newest: Option<Qemu>,
     guest: Guest,
     kernels: BTreeMap<(String, bool), Kernel>,
     application: Option<PathBuf>,
@@ -191,7 +206,10 @@ impl Parts {
             }
         }
         let firmware = units.iter().any(|unit| unit.entry.case.is_some());
+        let is_newest = |unit: &Unit| unit.entry.hardware.firmware == machines::Firmware::Newest;
+        let newest = units.iter().any(is_newest);
         Ok(Self {
+            newest: newest.then(|| deps::qemu()?.with_newest_firmware()).transpose()?,
             qemu: deps::qemu()?,
             guest: Guest::find()?,
             kernels,
@@ -204,6 +222,13 @@ impl Parts {
         self.kernels
             .get(&(flavour.to_string(), series))
             .with_context(|| format!("there is no kernel {flavour}"))
+    }
+
+    fn qemu(&self, entry: &Entry) -> Result<&Qemu> {
+        match entry.hardware.firmware {
+            machines::Firmware::Host => Ok(&self.qemu),
+            machines::Firmware::Newest => self.newest.as_ref().context("no firmware was fetched"),
+        }
     }
 
     fn firmware(&self, entry: &Entry) -> Result<Option<Firmware<'_>>> {
@@ -225,7 +250,7 @@ impl Unit {
             .map(|column| {
                 let case = self.case(*column, parts)?;
                 let doing = |what: &str| progress(&format!("{}: {what}", column.name()));
-                Ok((*column, case.run(&parts.qemu, &parts.guest, &doing)?))
+                Ok((*column, case.run(parts.qemu(&self.entry)?, &parts.guest, &doing)?))
             })
             .collect::<Result<_>>()?;
         let stock = crashed.iter().find(|(column, _)| *column == Column::Stock);
@@ -265,7 +290,9 @@ impl Unit {
             hardware: hardware.clone(),
             reservation: reservation.clone(),
             first_options: options.clone(),
-            asked: Asked { cause: Cause::named(&self.entry.cause)? },
+            kexec_tools: self.kexec_tools,
+            asked: Asked { cause: self.cause },
+            patience: self.entry.patience,
             firmware: parts.firmware(&self.entry)?,
             ..CrashCase::new(name, first, crash, self.loader).told(crash_options)
         })
@@ -298,6 +325,7 @@ mod tests {
             ("loaders = [\"grub\"]", "no loader 'grub'"),
             ("case = \"b\"", "no case 'b'"),
             ("cause = \"b\"", "no cause 'b'"),
+            ("kexec-tools = \"b\"", "no kexec-tools 'b'"),
             (
                 "unlike = [{ property = \"b\", expected = \"holds\", why = \"c\" }]",
                 "no property 'b'",

@@ -386,16 +386,20 @@ fn compared(here: &Set, stock: &Set, tables: &Set) -> Answer {
     Answer::new(less == *tables && more.is_empty(), says)
 }
 
+/// Whether the tables are in the dump.
+pub fn tables_are_in_dump(look: Look<'_>) -> Option<anyhow::Result<bool>> {
+    second(look)?.saved?;
+    let facts = first(look)?;
+    Some(match &look.crash.dump {
+        Ok(dump) => tables_held(dump, facts, &look.crash.first_log),
+        Err(error) => Err(anyhow!("{error:#}")),
+    })
+}
+
 /// kexec_file_load() has the kernel list its memory, and that includes ACPI; kexec_load() has
 /// kexec(8) list what is `System RAM`, and that does not.
 pub fn tables_in_dump(look: Look<'_>) -> Option<Answer> {
-    second(look)?.saved?;
-    let facts = first(look)?;
-    let dump = match &look.crash.dump {
-        Ok(dump) => dump,
-        Err(error) => return Some(Answer::new(false, format!("{error:#}"))),
-    };
-    Some(match tables_held(dump, facts, &look.crash.first_log) {
+    Some(match tables_are_in_dump(look)? {
         Ok(held) => {
             let wanted = look.loader == Loader::File;
             Answer::new(held == wanted, if held { "has them" } else { "has not" })

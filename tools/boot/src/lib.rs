@@ -10,6 +10,7 @@ pub mod case_boot;
 pub mod case_crash;
 pub mod case_verdict;
 pub mod cause;
+pub mod compatibility;
 pub mod crash;
 pub mod crash_case;
 pub mod debugger;

@@ -3,7 +3,9 @@
 //! Whether a crash of a machine is what it must be: every property, and the rules.
 
 use crate::{
+    answers,
     case_boot::Configured,
+    compatibility,
     crash_case::{Crash, Loader},
     facts::Facts,
     properties::{Answer, Expected, Look, Of, PROPERTIES, Property},
@@ -65,6 +67,14 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
     if not_reached > 0 {
         verdict.complaints.push(format!("{not_reached} more properties were not reached"));
     }
+    if entry.tables == Tables::Kept {
+        match as_documented(look, column) {
+            Ok(None) => {}
+            Ok(Some(true)) => verdict.as_expected += 1,
+            Ok(Some(false)) => verdict.complaints.push("Documentation says otherwise".into()),
+            Err(error) => verdict.complaints.push(format!("{error:#}")),
+        }
+    }
     let kernels = [
         ("first", column.first(), &crash.first, crashed.configured[0], &entry.options),
         ("crash", column.crash(), &crash.second, crashed.configured[1], &entry.crash_options),
@@ -111,7 +121,20 @@ fn expected(
         Tables::LeftOut => LEFT_OUT.contains(&property.key),
         Tables::Absent => true,
     };
-    Some(if has_series && !as_stock { Expected::Holds } else { property.stock })
+    let usual = if has_series && !as_stock { Expected::Holds } else { property.stock };
+    Some(if entry.dies.contains(&column) { property.of_dying(usual) } else { usual })
+}
+
+/// Whether what Documentation says of these kernels is so; [`None`] if there is no dump to see it by.
+fn as_documented(look: Look<'_>, column: Column) -> Result<Option<bool>> {
+    let (Some(facts), Some(in_dump)) = (answers::second(look), answers::tables_are_in_dump(look))
+    else {
+        return Ok(None);
+    };
+    let row = compatibility::row(column)?;
+    let in_memory = [answers::in_memory(facts), answers::reserved(facts)];
+    let in_memory = in_memory.iter().flatten().all(|answer| answer.holds);
+    Ok(Some(row.in_memory == in_memory && row.in_dump(look.loader) == in_dump?))
 }
 
 fn complaint(property: &Property, expected: Expected, answer: Option<&Answer>) -> String {

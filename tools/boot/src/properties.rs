@@ -142,11 +142,11 @@ impl Property {
         }
     }
 
-    /// What the stock column must answer on a kernel with the mapping of 2017: its crash kernel
-    /// dies before it can say anything.
-    pub fn stock_of_2017(&self) -> Expected {
+    /// What must be answered where the crash kernel dies before it can say anything, as stock's does on
+    /// a kernel with the mapping of 2017; `first` is what the first kernel must answer.
+    pub fn of_dying(&self, first: Expected) -> Expected {
         match self.of {
-            Of::First => self.stock,
+            Of::First => first,
             Of::Crash | Of::Both | Of::Dump => Expected::NotReached,
             Of::Run => Expected::Fails,
         }

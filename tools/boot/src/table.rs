@@ -33,7 +33,8 @@ impl Row {
         stock: Answers,
         series: Answers,
     ) -> Self {
-        let stock_expected = if mapping_2017 { property.stock_of_2017() } else { property.stock };
+        let stock_expected =
+            if mapping_2017 { property.of_dying(property.stock) } else { property.stock };
         Self { property, stock, series, stock_expected }
     }
 

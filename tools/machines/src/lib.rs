@@ -58,6 +58,8 @@ pub struct Entry {
     pub patience: u32,
     /// What comes of the tables in a crash kernel with the series.
     pub tables: Tables,
+    /// In which columns the crash kernel does not come up.
+    pub dies: Vec<Column>,
     /// What comes of it otherwise than usual.
     pub unlike: Vec<Unlike>,
     /// Whether `make test` crashes it as well.

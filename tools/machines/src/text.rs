@@ -56,6 +56,8 @@ struct Text {
     #[serde(default)]
     tables: Tables,
     #[serde(default)]
+    dies: Vec<Column>,
+    #[serde(default)]
     unlike: Vec<Unlike>,
     #[serde(default)]
     quick: bool,
@@ -153,6 +155,7 @@ impl Text {
             headers_only: self.headers_only,
             patience: self.patience,
             tables: self.tables,
+            dies: self.dies,
             unlike: self.unlike,
             quick: self.quick,
         })

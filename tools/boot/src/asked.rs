@@ -9,4 +9,6 @@ use crate::cause::Cause;
 pub struct Asked {
     /// What makes the first kernel crash.
     pub cause: Cause,
+    /// Whether the crash kernel has programs that read the dump.
+    pub reads_dump: bool,
 }

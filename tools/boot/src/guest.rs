@@ -2,7 +2,10 @@
 
 //! What stands in the guest's file system.
 
-use crate::{archive::Archive, asked::Asked, crash_case::Loader, kexec_tools::KexecTools, program};
+use crate::{
+    archive::Archive, asked::Asked, crash_case::Loader, dump_readers, kexec_tools::KexecTools,
+    program,
+};
 use anyhow::{Context, Result};
 use std::{
     fs,
@@ -49,7 +52,10 @@ impl Guest {
     /// An initramfs that crashes: it has a crash kernel, and the initramfs of that inside.
     pub fn crash(&self, orders: &CrashOrders<'_>) -> Result<Archive> {
         let mut crash_initramfs = Vec::new();
-        let crash = self.common()?.bytes("guest/case", orders.crash_text());
+        let mut crash = self.common()?.bytes("guest/case", orders.crash_text());
+        if orders.asked.reads_dump {
+            crash = dump_readers::put(crash)?;
+        }
         crash.write(&mut crash_initramfs)?;
         let archive = self
             .common()?

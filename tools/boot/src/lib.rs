@@ -14,6 +14,7 @@ pub mod compatibility;
 pub mod crash;
 pub mod crash_case;
 pub mod debugger;
+pub mod dump_readers;
 pub mod efi_map;
 pub mod evidence;
 pub mod evidence_cases;

@@ -21,9 +21,13 @@ use build::{
     config,
     deps::{self, Qemu},
     kernel::{Kernel, Source, Spec, Variant, obtain},
+    secure_boot,
 };
 use cases::Case;
-use machines::{Column, Entry};
+use machines::{
+    Column, Entry,
+    Firmware::{Host, Newest, SecureBoot},
+};
 use std::{
     collections::BTreeMap,
     fs,
@@ -121,8 +125,11 @@ struct Parts {
     qemu: Qemu,
     /// The same with the newest firmware, where a machine has that.
     newest: Option<Qemu>,
+    /// The same with Secure Boot.
+    secure_boot: Option<Qemu>,
     guest: Guest,
-    kernels: BTreeMap<(String, bool), Kernel>,
+    /// By their configuration, whether they have the series, and whether they are signed.
+    kernels: BTreeMap<(String, bool, bool), Kernel>,
     application: Option<PathBuf>,
     cases: Vec<Case>,
 }
@@ -188,6 +195,11 @@ pub fn run(source: &Source, units: &[Unit]) -> Result<Counts> {
     Ok(counts)
 }
 
+/// Whether the firmware starts signed kernels only.
+fn is_signed(entry: &Entry) -> bool {
+    entry.hardware.firmware == SecureBoot
+}
+
 impl Parts {
     fn of(source: &Source, units: &[Unit]) -> Result<Self> {
         let mut kernels = BTreeMap::new();
@@ -195,22 +207,29 @@ impl Parts {
             for column in &entry.columns {
                 let pair = [(&entry.first, column.first()), (&entry.crash, column.crash())];
                 for (flavour, series) in pair {
-                    if kernels.contains_key(&(flavour.clone(), series)) {
+                    let key = (flavour.clone(), series, is_signed(entry));
+                    if kernels.contains_key(&key) {
                         continue;
                     }
                     let variant = Variant { series, mapping_2017: false };
                     let flavour = flavour.clone();
-                    let spec = Spec { source: source.clone(), variant, flavour: flavour.clone() };
-                    kernels.insert((flavour, series), obtain(&spec)?);
+                    let kernel = obtain(&Spec { source: source.clone(), variant, flavour })?;
+                    let kernel = if key.2 { secure_boot::signed(&kernel)? } else { kernel };
+                    kernels.insert(key, kernel);
                 }
             }
         }
         let firmware = units.iter().any(|unit| unit.entry.case.is_some());
-        let is_newest = |unit: &Unit| unit.entry.hardware.firmware == machines::Firmware::Newest;
-        let newest = units.iter().any(is_newest);
+        let qemu = deps::qemu()?;
+        let with = |firmware: machines::Firmware| {
+            units.iter().any(|unit| unit.entry.hardware.firmware == firmware)
+        };
+        let newest = with(Newest).then(|| qemu.clone().with_newest_firmware()).transpose()?;
+        let secure_boot = with(SecureBoot).then(|| secure_boot::machine(&qemu)).transpose()?;
         Ok(Self {
-            newest: newest.then(|| deps::qemu()?.with_newest_firmware()).transpose()?,
-            qemu: deps::qemu()?,
+            qemu,
+            newest,
+            secure_boot,
             guest: Guest::find()?,
             kernels,
             application: firmware.then(build::firmware::obtain).transpose()?,
@@ -218,17 +237,19 @@ impl Parts {
         })
     }
 
-    fn kernel(&self, flavour: &str, series: bool) -> Result<&Kernel> {
+    fn kernel(&self, entry: &Entry, flavour: &str, series: bool) -> Result<&Kernel> {
         self.kernels
-            .get(&(flavour.to_string(), series))
+            .get(&(flavour.to_string(), series, is_signed(entry)))
             .with_context(|| format!("there is no kernel {flavour}"))
     }
 
     fn qemu(&self, entry: &Entry) -> Result<&Qemu> {
-        match entry.hardware.firmware {
-            machines::Firmware::Host => Ok(&self.qemu),
-            machines::Firmware::Newest => self.newest.as_ref().context("no firmware was fetched"),
-        }
+        let qemu = match entry.hardware.firmware {
+            Host => Some(&self.qemu),
+            Newest => self.newest.as_ref(),
+            SecureBoot => self.secure_boot.as_ref(),
+        };
+        qemu.context("the firmware was not looked for")
     }
 
     fn firmware(&self, entry: &Entry) -> Result<Option<Firmware<'_>>> {
@@ -256,7 +277,8 @@ impl Unit {
         let stock = crashed.iter().find(|(column, _)| *column == Column::Stock);
         let mut verdict = Verdict::default();
         for (column, crash) in &crashed {
-            let kernel = |flavour, series| Configured::of(parts.kernel(flavour, series)?);
+            let kernel =
+                |flavour, series| Configured::of(parts.kernel(&self.entry, flavour, series)?);
             let said = judge(Crashed {
                 entry: &self.entry,
                 column: *column,
@@ -283,8 +305,8 @@ impl Unit {
 
     fn case<'a>(&'a self, column: Column, parts: &'a Parts) -> Result<CrashCase<'a>> {
         let Entry { hardware, reservation, options, crash_options, .. } = &self.entry;
-        let first = parts.kernel(&self.entry.first, column.first())?;
-        let crash = parts.kernel(&self.entry.crash, column.crash())?;
+        let first = parts.kernel(&self.entry, &self.entry.first, column.first())?;
+        let crash = parts.kernel(&self.entry, &self.entry.crash, column.crash())?;
         let name = format!("{}-{}-{}", self.entry.name, column.name(), self.loader.name());
         Ok(CrashCase {
             hardware: hardware.clone(),

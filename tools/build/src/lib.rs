@@ -22,6 +22,7 @@ pub mod need;
 pub mod pristine;
 pub mod progress;
 pub mod replace;
+pub mod secure_boot;
 pub mod series;
 pub mod size;
 pub mod source_package;

@@ -50,6 +50,8 @@ pub enum Firmware {
     Host,
     /// The newest that can be had.
     Newest,
+    /// That of the host, and it starts signed kernels only: UEFI Secure Boot.
+    SecureBoot,
 }
 
 impl Default for Hardware {

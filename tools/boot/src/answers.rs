@@ -7,6 +7,7 @@ use crate::{
     crash_case::{Crash, Loader},
     facts::{Access, Facts},
     iomem::{anywhere, top_level},
+    iomem_readers,
     kexec_tools::KexecTools,
     ktap::Ending,
     log::Log,
@@ -140,6 +141,21 @@ pub fn childless(facts: &Facts) -> Option<Answer> {
     };
     let child = &with_child.children[0];
     Some(Answer::new(false, format!("{} : {}", child.span, child.name)))
+}
+
+/// u-root, which takes the name of a line for its type and lets a line hide what it is below, finds
+/// ACPI where the EFI map has it.
+pub fn u_root(facts: &Facts) -> Option<Answer> {
+    let (found, wanted) = (iomem_readers::u_root(&facts.iomem, ACPI_TABLES), facts.acpi_reclaim());
+    Some(Answer::yes_or(!wanted.is_empty() && found == wanted, list(&found)))
+}
+
+/// kexec-tools load a kernel somewhere, and not to ACPI.
+pub fn kept_off(facts: &Facts) -> Option<Answer> {
+    let acpi = facts.acpi_reclaim();
+    let free = iomem_readers::kexec_tools(&facts.iomem);
+    let over = free.iter().any(|span| acpi.iter().any(|acpi| acpi.overlaps(*span)));
+    Some(Answer::yes_or(!free.is_empty() && !over, list(&free)))
 }
 
 /// What left `System RAM` is `ACPI Tables` now, to the byte.

@@ -25,6 +25,7 @@ pub mod firmware_boot;
 pub mod guest;
 pub mod guest_memory;
 pub mod iomem;
+pub mod iomem_readers;
 pub mod kcore;
 pub mod kexec_tools;
 pub mod ktap;

@@ -210,6 +210,16 @@ pub static PROPERTIES: &[Property] = &[
     Property::new("first-published-childless", "  nothing below it", OfFirst, Fails, |look| {
         answers::childless(first(look)?)
     }),
+    Property::new("first-u-root", "  u-root takes it for ACPI, too", OfFirst, Fails, |look| {
+        answers::u_root(first(look)?)
+    }),
+    Property::new(
+        "first-kexec-tools",
+        "  kexec-tools load no kernel over it",
+        OfFirst,
+        Holds,
+        |look| answers::kept_off(first(look)?),
+    ),
     Property::new(
         "crash-published",
         "ACPI Tables in /proc/iomem, crash kernel",

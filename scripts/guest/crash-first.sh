@@ -5,10 +5,10 @@
 . /guest/cause.sh
 
 phase first kernel up
-case $watchdog in
-yes) plan 7 ;;
-no) plan 6 ;;
-esac
+checks=6
+[ "$watchdog" = yes ] && checks=$((checks + 1))
+locked_down && checks=$((checks + 2))
+plan $checks
 check acpi-in-use acpi_in_use
 check no-device-tree no_device_tree
 check dev-mem-control dev_mem_control
@@ -48,12 +48,34 @@ if [ "$watchdog" = yes ]; then
 fi
 
 phase load
+# load OPTION IMAGE: the crash kernel IMAGE, by the system call that OPTION means.
+load() {
+	kexec "$1" -p "$2" --initrd=/boot/crash.cpio --command-line="$crash_command_line"
+}
 load_crash_kernel() {
-	kexec "$loader" -p /boot/Image --initrd=/boot/crash.cpio --command-line="$crash_command_line"
+	load "$loader" /boot/Image
 }
 crash_kernel_is_loaded() {
 	[ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ]
 }
+
+# A kernel that is locked down loads no crash kernel that it cannot read, and none that is not as it
+# was signed.
+refuses_unread_image() {
+	[ "$(outcome load -c /boot/Image)" = EPERM ]
+}
+refuses_changed_image() {
+	cp /boot/Image /run/changed &&
+		printf x | dd of=/run/changed bs=1 seek=65536 conv=notrunc &&
+		[ "$(outcome load -s /run/changed)" = EPERM ]
+	refused=$?
+	rm /run/changed
+	return $refused
+}
+if locked_down; then
+	check refuses-unread-image refuses_unread_image
+	check refuses-changed-image refuses_changed_image
+fi
 check load-crash-kernel load_crash_kernel
 check crash-kernel-is-loaded crash_kernel_is_loaded
 

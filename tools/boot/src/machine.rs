@@ -91,14 +91,15 @@ impl Machine<'_> {
     }
 
     fn board(&self) -> String {
-        let gic = match self.hardware.gic {
-            Gic::V2 => "2",
-            Gic::V3NoIts => "3,its=off",
-            Gic::V3 => "3",
+        let (virt, gic) = match self.hardware.gic {
+            Gic::V2 => ("virt", "2"),
+            // With `its=off` the tables go on to describe an ITS, and stock Linux dies of asking it.
+            Gic::V3NoIts => ("virt-6.1", "3"),
+            Gic::V3 => ("virt", "3"),
         };
         let acpi = if self.hardware.device_tree { ",acpi=off" } else { "" };
         let memory = if self.has_backend() { ",memory-backend=memory" } else { "" };
-        format!("virt,gic-version={gic}{acpi}{memory}")
+        format!("{virt},gic-version={gic}{acpi}{memory}")
     }
 
     fn has_backend(&self) -> bool {

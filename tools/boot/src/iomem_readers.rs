@@ -27,7 +27,9 @@ pub fn u_root(tree: &[Resource], kind: &str) -> Vec<Span> {
         }
         map = map
             .into_iter()
-            .flat_map(|(span, kind)| without(span, line.span).map(|rest| (rest, kind)))
+            .flat_map(|(span, kind)| {
+                without(span, line.span).into_iter().map(move |rest| (rest, kind))
+            })
             .collect();
         map.push((line.span, &line.name));
     }
@@ -52,7 +54,7 @@ pub fn kexec_tools(tree: &[Resource]) -> Vec<Span> {
         } else if !kept && last.is_some_and(|last| last.overlaps(line.span)) {
             let taken = |span: Span| match span.contains(line.span) {
                 true => without(span, line.span),
-                false => [span, EMPTY],
+                false => vec![span],
             };
             free = free.into_iter().flat_map(taken).collect();
         }
@@ -60,17 +62,14 @@ pub fn kexec_tools(tree: &[Resource]) -> Vec<Span> {
     merged(free)
 }
 
-const EMPTY: Span = Span { start: 0, end: 0 };
-
 /// What is left of `span`, before `other` and behind it.
-fn without(span: Span, other: Span) -> [Span; 2] {
+fn without(span: Span, other: Span) -> Vec<Span> {
     if !span.overlaps(other) {
-        return [span, EMPTY];
+        return vec![span];
     }
-    [
-        Span { start: span.start, end: other.start.max(span.start) },
-        Span { start: other.end.min(span.end), end: span.end },
-    ]
+    let before = Span { start: span.start, end: other.start.max(span.start) };
+    let behind = Span { start: other.end.min(span.end), end: span.end };
+    [before, behind].into_iter().filter(|rest| rest.bytes() > 0).collect()
 }
 
 /// All lines, in their order.
@@ -141,6 +140,15 @@ mod tests {
         let text = "40000000-4fffffff : System RAM\n  41000000-41ffffff : PNP0C80:00\n";
         let whole = [Span::inclusive(0x4000_0000, 0x4fff_ffff)];
         assert_eq!(u_root(&tree(text), SYSTEM_RAM), whole);
+    }
+
+    #[test]
+    fn a_long_list_takes_no_longer_than_its_lines() {
+        let children: String =
+            (0..500).map(|n| format!("\n  4{n:03x}0000-4{n:03x}ffff : reserved")).collect();
+        let long = tree(&format!("40000000-4fffffff : System RAM{children}"));
+        let left = [Span { start: 0x41f4_0000, end: 0x5000_0000 }];
+        assert_eq!((u_root(&long, SYSTEM_RAM), kexec_tools(&long)), (left.to_vec(), left.to_vec()));
     }
 
     #[test]

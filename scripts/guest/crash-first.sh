@@ -3,16 +3,25 @@
 # The first kernel of a crash: says what it sees, loads the crash kernel, and crashes.
 
 . /guest/cause.sh
+. /guest/hop.sh
 
 phase first kernel up
 checks=6
 [ "$watchdog" = yes ] && checks=$((checks + 1))
 locked_down && checks=$((checks + 2))
+# A kernel that starts another does nothing but load that.
+[ "$(hops_left)" -gt 0 ] && checks=4
 plan $checks
 check acpi-in-use acpi_in_use
 check no-device-tree no_device_tree
 check dev-mem-control dev_mem_control
 facts
+
+if [ "$(hops_left)" -gt 0 ]; then
+	phase hop
+	start_next_kernel
+	return
+fi
 
 # The dump must hold what was in the memory of this kernel. The disk has it; of what is read from there
 # nothing else is to stay in memory.

@@ -9,6 +9,8 @@ use crate::cause::Cause;
 pub struct Asked {
     /// What makes the first kernel crash.
     pub cause: Cause,
+    /// How many times one kernel starts another by kexec, before the last one crashes.
+    pub hops: usize,
     /// Whether the crash kernel has programs that read the dump.
     pub reads_dump: bool,
 }

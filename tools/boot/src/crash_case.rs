@@ -9,6 +9,7 @@ use crate::{
     facts::Facts,
     firmware_boot::Firmware,
     guest::{CrashOrders, Guest},
+    hops::{self, Earlier},
     kexec_tools::KexecTools,
     log::{self, Log},
     machine::{EARLY_CONSOLE, Machine},
@@ -42,6 +43,12 @@ const PHASES: [Phase; 6] = [
     Phase { name: PANIC_PHASE, ends_with: log::FIRST_LINE, seconds: 60 },
     Phase { name: CRASH_KERNEL_PHASE, ends_with: "@phase| crash kernel up", seconds: 60 },
     Phase { name: "dump", ends_with: "@phase| end", seconds: 120 },
+];
+
+/// What each hop has besides, behind the first kernel.
+const HOP: [Phase; 2] = [
+    Phase { name: "hop", ends_with: log::FIRST_LINE, seconds: 120 },
+    Phase { name: "kernel after a hop", ends_with: "@phase| first kernel up", seconds: 60 },
 ];
 
 /// The system call that loads the crash kernel.
@@ -102,6 +109,8 @@ pub struct CrashCase<'a> {
     pub asked: Asked,
     /// How many times as long as usual each phase may take.
     pub patience: u32,
+    /// The kernel that every other hop starts, if not the first one.
+    pub through: Option<&'a Kernel>,
     /// What starts the first kernel, if not the firmware of the machine.
     pub firmware: Option<Firmware<'a>>,
 }
@@ -114,6 +123,8 @@ pub struct Crash {
     pub dir: PathBuf,
     /// What loaded the crash kernel.
     pub kexec_tools: KexecTools,
+    /// What the kernels said that were started before the first kernel was.
+    pub earlier: Vec<Earlier>,
     /// What the first kernel said; the error says what is missing.
     pub first: Result<Facts>,
     /// What the crash kernel said.
@@ -151,6 +162,7 @@ impl<'a> CrashCase<'a> {
             takes_all_memory: false,
             asked: Asked::default(),
             patience: 1,
+            through: None,
             firmware: None,
         }
         .told("nr_cpus=1 reset_devices")
@@ -179,7 +191,9 @@ impl<'a> CrashCase<'a> {
             seconds: phase.seconds * u64::from(self.patience),
             ..phase
         };
-        PHASES.map(this).to_vec()
+        let mut phases = PHASES.to_vec();
+        phases.splice(2..2, HOP.into_iter().cycle().take(HOP.len() * self.asked.hops));
+        phases.into_iter().map(this).collect()
     }
 
     /// The machine with all that it needs, and the evidence on its disk.
@@ -188,15 +202,17 @@ impl<'a> CrashCase<'a> {
         qemu: &'q Qemu,
         guest: &Guest,
     ) -> Result<(Machine<'q>, Evidence)> {
+        // Each kernel is started with the initramfs of the one before.
+        let retain = if self.asked.hops > 0 { "retain_initrd" } else { "" };
         let machine = Machine {
             qemu,
             dir: place::out("boots")?.join(&self.name),
             kernel: self.first.image.clone(),
-            command_line: [&command_line(), &self.reservation, &self.first_options]
-                .map(String::as_str)
-                .join(" ")
-                .trim_end()
-                .into(),
+            command_line: [&command_line(), &self.reservation, &self.first_options, retain]
+                .into_iter()
+                .filter(|words| !words.is_empty())
+                .collect::<Vec<_>>()
+                .join(" "),
             hardware: self.hardware.clone(),
             files: Vec::new(),
         };
@@ -216,6 +232,7 @@ impl<'a> CrashCase<'a> {
             command_line: &self.crash_command_line,
             takes_all_memory: self.takes_all_memory,
             watchdog: self.hardware.watchdog,
+            hops: &hops::hops(self.asked.hops, self.first, self.through),
             asked: &self.asked,
         })?;
         let mut initramfs = BufWriter::new(File::create(machine.initramfs())?);
@@ -232,10 +249,16 @@ impl<'a> CrashCase<'a> {
     ) -> Result<Crash> {
         let (firmware, mut logs) = log::kernels(&run.console);
         let trouble = trouble::scan(&firmware, &logs, self.asked.cause);
-        logs.resize_with(logs.len().max(2), Log::default);
+        let hops = self.asked.hops;
+        logs.resize_with(logs.len().max(hops + 2), Log::default);
         let facts = |log: &Log, which: &str| {
             Facts::parse(log).with_context(|| format!("{}, {which}", machine.dir.display()))
         };
+        let earlier = logs.drain(..hops).enumerate().map(|(after, log)| Earlier {
+            facts: facts(&log, "a kernel before the first"),
+            same: hops::is_same(after, hops, self.through.is_some()),
+        });
+        let earlier = earlier.collect();
         let second = facts(&logs[1], "crash kernel");
         if let Ok(Some(saved)) = second.as_ref().map(|facts| facts.saved) {
             // The disk is larger than the dump; what is left is the dump, for crash(8) and drgn.
@@ -244,6 +267,7 @@ impl<'a> CrashCase<'a> {
         let dump = Vmcore::open(&machine.disk());
         let evidence_found = dump.as_ref().map_or(Ok(0), |dump| dump.evidence(&evidence))?;
         Ok(Crash {
+            earlier,
             first: facts(&logs[0], "first kernel"),
             second,
             first_log: logs.swap_remove(0),

@@ -3,8 +3,8 @@
 //! What stands in the guest's file system.
 
 use crate::{
-    archive::Archive, asked::Asked, crash_case::Loader, dump_readers, kexec_tools::KexecTools,
-    program,
+    archive::Archive, asked::Asked, crash_case::Loader, dump_readers, hops::Hop,
+    kexec_tools::KexecTools, program,
 };
 use anyhow::{Context, Result};
 use std::{
@@ -35,6 +35,8 @@ pub struct CrashOrders<'a> {
     pub takes_all_memory: bool,
     /// Whether the first kernel starts the watchdog.
     pub watchdog: bool,
+    /// The kernels to start before the last one of them crashes.
+    pub hops: &'a [Hop<'a>],
     /// What is asked of the guest besides.
     pub asked: &'a Asked,
 }
@@ -62,7 +64,11 @@ impl Guest {
             .bytes("guest/case", orders.text())
             .file("boot/Image", orders.image)?
             .bytes("boot/crash.cpio", crash_initramfs);
-        orders.kexec_tools.kexec()?.put(archive, "sbin/kexec")
+        let mut archive = orders.kexec_tools.kexec()?.put(archive, "sbin/kexec")?;
+        for (path, image) in orders.hop_images() {
+            archive = archive.file(&path, image)?;
+        }
+        Ok(archive)
     }
 
     /// An initramfs that does nothing but say that it has come up.
@@ -122,14 +128,37 @@ impl CrashOrders<'_> {
     /// The orders as assignments of the shell.
     fn text(&self) -> String {
         format!(
-            "script=crash-first\nloader={}\nevidence_pieces={}\nwatchdog={}\ncause={}\n\
+            "script=crash-first\nloader={}\nevidence_pieces={}\nwatchdog={}\ncause={}\nhops='{}'\n\
              crash_command_line='{}'\n",
             self.loader.option(),
             self.evidence_pieces,
             yes_or_no(self.watchdog),
             self.asked.cause.name(),
+            self.hop_words(),
             self.command_line
         )
+    }
+
+    /// The loader and the image of each hop, as one word of the shell.
+    fn hop_words(&self) -> String {
+        let images = self.hop_images();
+        let path = |hop: &Hop<'_>| {
+            let image = images.iter().find(|(_, image)| *image == hop.kernel.image);
+            image.map(|(path, _)| path.as_str()).unwrap_or_default().to_owned()
+        };
+        let word = |hop: &Hop<'_>| format!("{}:/{}", hop.loader.option(), path(hop));
+        self.hops.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The images of all hops, each once, and where they stand.
+    fn hop_images(&self) -> Vec<(String, &Path)> {
+        let mut images: Vec<(String, &Path)> = Vec::new();
+        for (number, hop) in self.hops.iter().enumerate() {
+            if images.iter().all(|(_, image)| *image != hop.kernel.image) {
+                images.push((format!("boot/Image-{number}"), &hop.kernel.image));
+            }
+        }
+        images
     }
 
     /// The orders of the crash kernel.
@@ -145,11 +174,33 @@ fn yes_or_no(whether: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{cause::Cause, hops};
+    use build::kernel::Kernel;
     use util::command::Cmd;
 
     #[test]
-    fn orders_are_assignments() {
-        let orders = CrashOrders {
+    fn each_hop_has_its_loader_and_its_image() {
+        let kernel = |image: &str| Kernel {
+            image: image.into(),
+            vmlinux: "vmlinux".into(),
+            config: "config".into(),
+            release: "7.3.4".into(),
+            described: "7.3.4".into(),
+        };
+        let (first, other) = (kernel("first"), kernel("other"));
+        let hops = hops::hops(4, &first, Some(&other));
+        let orders = CrashOrders { hops: &hops, ..orders(&ASKED) };
+        let images: Vec<_> = orders.hop_images();
+        assert_eq!(images.len(), 2, "each once");
+        let words = "-s:/boot/Image-0 -c:/boot/Image-1 -s:/boot/Image-0 -c:/boot/Image-1";
+        assert_eq!(orders.hop_words(), words);
+        assert_eq!(images[1], ("boot/Image-1".into(), Path::new("first")));
+    }
+
+    const ASKED: Asked = Asked { cause: Cause::Sysrq, hops: 0, reads_dump: false };
+
+    fn orders(asked: &Asked) -> CrashOrders<'_> {
+        CrashOrders {
             loader: Loader::Load,
             kexec_tools: KexecTools::Stable,
             evidence_pieces: 3,
@@ -157,8 +208,14 @@ mod tests {
             command_line: "console=ttyAMA0 panic=-1",
             takes_all_memory: true,
             watchdog: true,
-            asked: &Asked::default(),
-        };
+            hops: &[],
+            asked,
+        }
+    }
+
+    #[test]
+    fn orders_are_assignments() {
+        let orders = orders(&ASKED);
         let script = format!(
             "{}echo $loader $evidence_pieces $watchdog $cause \"$crash_command_line\"",
             orders.text()

@@ -24,6 +24,7 @@ pub mod fence;
 pub mod firmware_boot;
 pub mod guest;
 pub mod guest_memory;
+pub mod hops;
 pub mod iomem;
 pub mod iomem_readers;
 pub mod kcore;

@@ -313,7 +313,11 @@ impl Unit {
             reservation: reservation.clone(),
             first_options: options.clone(),
             kexec_tools: self.kexec_tools,
-            asked: Asked { cause: self.cause, reads_dump: self.entry.reads_dump },
+            asked: Asked {
+                cause: self.cause,
+                hops: self.entry.hops,
+                reads_dump: self.entry.reads_dump,
+            },
             patience: self.entry.patience,
             firmware: parts.firmware(&self.entry)?,
             ..CrashCase::new(name, first, crash, self.loader).told(crash_options)

@@ -7,7 +7,7 @@ use crate::{
     asked::Asked,
     budget,
     crash_case::{Crash, Loader},
-    kcore, processors,
+    hops, kcore, processors,
 };
 
 /// What was measured for one property.
@@ -367,6 +367,8 @@ pub static PROPERTIES: &[Property] = &[
         Some(kcore::as_in_stock(beside_stock(look)?))
     })
     .when(When::BesideStock),
+    Property::new("hops", "tables the same after each kexec", OfFirst, Holds, hops::same_tables)
+        .when(When::Told(|asked| asked.hops > 0)),
     Property::new("dump-saved", "/proc/vmcore saved to its end", OfCrash, Holds, answers::saved),
     Property::new(
         "dump-whole",

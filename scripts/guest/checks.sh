@@ -119,6 +119,20 @@ zones() {
 	' /proc/zoneinfo
 }
 
+# efi_variables: reads all, by calls into the firmware, which the kernel has kept mapped for that.
+efi_variables() {
+	mount -t efivarfs efivarfs /sys/firmware/efi/efivars &&
+		cd /sys/firmware/efi/efivars &&
+		sha256sum -- * >/run/efi-variables
+}
+
+# check_efi_variables: tells those that were read, if it was asked for.
+check_efi_variables() {
+	[ "$efi_runtime" = yes ] || return 0
+	check efi-variables efi_variables
+	section efivars </run/efi-variables
+}
+
 # page_size: AT_PAGESZ, which is 6, of an auxiliary vector, and its value.
 page_size() {
 	xxd -p -c 16 /proc/self/auxv | grep '^0600000000000000'

@@ -11,11 +11,13 @@ checks=6
 locked_down && checks=$((checks + 2))
 # A kernel that starts another does nothing but load that.
 [ "$(hops_left)" -gt 0 ] && checks=4
+[ "$efi_runtime" = yes ] && checks=$((checks + 1))
 plan $checks
 check acpi-in-use acpi_in_use
 check no-device-tree no_device_tree
 check dev-mem-control dev_mem_control
 facts
+check_efi_variables
 
 if [ "$(hops_left)" -gt 0 ]; then
 	phase hop

@@ -3,14 +3,15 @@
 # The crash kernel: says what it sees and saves the dump, byte for byte, on the disk.
 
 phase crash kernel up
-case $takes_all_memory in
-yes) plan 5 ;;
-no) plan 4 ;;
-esac
+checks=4
+[ "$takes_all_memory" = yes ] && checks=$((checks + 1))
+[ "$efi_runtime" = yes ] && checks=$((checks + 1))
+plan $checks
 check acpi-in-use acpi_in_use
 check no-device-tree no_device_tree
 check dev-mem-control dev_mem_control
 facts
+check_efi_variables
 
 # Seconds since boot, with two decimals.
 uptime_seconds() {

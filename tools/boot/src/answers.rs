@@ -244,9 +244,29 @@ pub fn same_tables(look: Look<'_>) -> Option<Answer> {
     })
 }
 
+/// The EFI variables can be read in both kernels, and are the same.
+pub fn same_efi_variables(look: Look<'_>) -> Option<Answer> {
+    let (first, second) = (&first(look)?.efi_variables, &second(look)?.efi_variables);
+    let (Some(first), Some(second)) = (first, second) else {
+        return Some(Answer::new(false, "not read"));
+    };
+    let different = different_files(first, second);
+    Some(if different.is_empty() {
+        Answer::new(!first.is_empty(), format!("{} variables", first.len()))
+    } else {
+        Answer::new(false, format!("different: {}", different.join(", ")))
+    })
+}
+
 /// The names of the tables that one kernel has and the other has not, or has otherwise.
 pub fn different_tables<'a>(first: &'a Facts, second: &'a Facts) -> Vec<&'a str> {
-    let (first, second) = (&first.tables, &second.tables);
+    different_files(&first.tables, &second.tables)
+}
+
+fn different_files<'a>(
+    first: &'a BTreeMap<String, String>,
+    second: &'a BTreeMap<String, String>,
+) -> Vec<&'a str> {
     let mut different: Vec<_> = first
         .keys()
         .chain(second.keys())

@@ -11,6 +11,8 @@ pub struct Asked {
     pub cause: Cause,
     /// How many times one kernel starts another by kexec, before the last one crashes.
     pub hops: usize,
+    /// Whether both kernels read all EFI variables, by calls into the firmware.
+    pub efi_runtime: bool,
     /// Whether the crash kernel has programs that read the dump.
     pub reads_dump: bool,
 }

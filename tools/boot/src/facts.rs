@@ -53,6 +53,8 @@ pub struct Facts {
     pub processors_online: usize,
     /// SHA-256 of each file below /sys/firmware/acpi/tables.
     pub tables: BTreeMap<String, String>,
+    /// SHA-256 of each EFI variable, when they were asked for.
+    pub efi_variables: Option<BTreeMap<String, String>>,
     /// What came of each access to the tables through /dev/mem.
     pub dev_mem: Vec<Access>,
     /// What came of each access beside them.
@@ -125,6 +127,10 @@ impl Facts {
             processors_present: processors::count(present)?,
             processors_online: processors::count(online)?,
             tables: section("tables")?.iter().map(|line| table(line)).collect::<Result<_>>()?,
+            efi_variables: sections
+                .get("efivars")
+                .map(|lines| lines.iter().map(|line| table(line)).collect())
+                .transpose()?,
             dev_mem: section("devmem")?.iter().map(|line| access(line)).collect::<Result<_>>()?,
             dev_mem_beside: section("beside")?
                 .iter()
@@ -205,6 +211,7 @@ impl Facts {
             processors_present: 1,
             processors_online: 1,
             tables: [("DSDT".into(), "0123".into())].into(),
+            efi_variables: None,
             dev_mem: Vec::new(),
             dev_mem_beside: Vec::new(),
             kcore: None,

@@ -127,16 +127,16 @@ impl Guest {
 impl CrashOrders<'_> {
     /// The orders as assignments of the shell.
     fn text(&self) -> String {
-        format!(
-            "script=crash-first\nloader={}\nevidence_pieces={}\nwatchdog={}\ncause={}\nhops='{}'\n\
-             crash_command_line='{}'\n",
-            self.loader.option(),
-            self.evidence_pieces,
-            yes_or_no(self.watchdog),
-            self.asked.cause.name(),
-            self.hop_words(),
-            self.command_line
-        )
+        assignments(&[
+            ("script", "crash-first"),
+            ("loader", self.loader.option()),
+            ("evidence_pieces", &self.evidence_pieces.to_string()),
+            ("watchdog", yes_or_no(self.watchdog)),
+            ("cause", self.asked.cause.name()),
+            ("hops", &self.hop_words()),
+            ("efi_runtime", yes_or_no(self.asked.efi_runtime)),
+            ("crash_command_line", self.command_line),
+        ])
     }
 
     /// The loader and the image of each hop, as one word of the shell.
@@ -163,8 +163,17 @@ impl CrashOrders<'_> {
 
     /// The orders of the crash kernel.
     fn crash_text(&self) -> String {
-        format!("script=crash\ntakes_all_memory={}\n", yes_or_no(self.takes_all_memory))
+        assignments(&[
+            ("script", "crash"),
+            ("takes_all_memory", yes_or_no(self.takes_all_memory)),
+            ("efi_runtime", yes_or_no(self.asked.efi_runtime)),
+        ])
     }
+}
+
+/// Assignments of the shell; no value has a quote in it.
+fn assignments(orders: &[(&str, &str)]) -> String {
+    orders.iter().map(|(name, value)| format!("{name}='{value}'\n")).collect()
 }
 
 fn yes_or_no(whether: bool) -> &'static str {
@@ -197,7 +206,8 @@ mod tests {
         assert_eq!(images[1], ("boot/Image-1".into(), Path::new("first")));
     }
 
-    const ASKED: Asked = Asked { cause: Cause::Sysrq, hops: 0, reads_dump: false };
+    const ASKED: Asked =
+        Asked { cause: Cause::Sysrq, hops: 0, efi_runtime: false, reads_dump: true };
 
     fn orders(asked: &Asked) -> CrashOrders<'_> {
         CrashOrders {
@@ -222,7 +232,7 @@ mod tests {
         );
         let said = Cmd::new("sh").args(["-euc", &script]).read().unwrap();
         assert_eq!(said, "-c 3 yes sysrq console=ttyAMA0 panic=-1\n");
-        let script = format!("{}echo $script $takes_all_memory", orders.crash_text());
-        assert_eq!(Cmd::new("sh").args(["-euc", &script]).read().unwrap(), "crash yes\n");
+        let script = format!("{}echo $script $takes_all_memory $efi_runtime", orders.crash_text());
+        assert_eq!(Cmd::new("sh").args(["-euc", &script]).read().unwrap(), "crash yes no\n");
     }
 }

@@ -316,6 +316,7 @@ impl Unit {
             asked: Asked {
                 cause: self.cause,
                 hops: self.entry.hops,
+                efi_runtime: self.entry.efi_runtime,
                 reads_dump: self.entry.reads_dump,
             },
             patience: self.entry.patience,

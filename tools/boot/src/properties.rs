@@ -369,6 +369,14 @@ pub static PROPERTIES: &[Property] = &[
     .when(When::BesideStock),
     Property::new("hops", "tables the same after each kexec", OfFirst, Holds, hops::same_tables)
         .when(When::Told(|asked| asked.hops > 0)),
+    Property::new(
+        "efi-runtime",
+        "EFI variables the same in both kernels",
+        OfBoth,
+        Holds,
+        answers::same_efi_variables,
+    )
+    .when(When::Told(|asked| asked.efi_runtime)),
     Property::new("dump-saved", "/proc/vmcore saved to its end", OfCrash, Holds, answers::saved),
     Property::new(
         "dump-whole",

@@ -36,6 +36,12 @@ if [ "$takes_all_memory" = yes ]; then
 	check take-all-memory take_all_memory
 fi
 
+if [ "$reads_dump" = yes ]; then
+	phase read dump
+	. /guest/readers.sh
+	readers | section readers
+fi
+
 phase dump
 save_dump() {
 	dd bs=1M oflag=direct <&4 >&5

@@ -349,6 +349,12 @@ pub fn saved(look: Look<'_>) -> Option<Answer> {
     })
 }
 
+/// What a program that reads dumps makes of this one.
+pub fn reader(facts: &Facts, name: &str) -> Option<Answer> {
+    let said = facts.readers.get(name)?;
+    Some(Answer::new(said == "yes", said))
+}
+
 /// The dump has the memory of the kernel that crashed: all of its System RAM but the crash
 /// kernel's, nothing else but ACPI Tables, and the pages that were left there to be found.
 pub fn whole(look: Look<'_>) -> Option<Answer> {

@@ -13,6 +13,6 @@ pub struct Asked {
     pub hops: usize,
     /// Whether both kernels read all EFI variables, by calls into the firmware.
     pub efi_runtime: bool,
-    /// Whether the crash kernel has programs that read the dump.
+    /// Whether programs that read dumps read this one, in the crash kernel.
     pub reads_dump: bool,
 }

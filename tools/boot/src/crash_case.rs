@@ -51,6 +51,9 @@ const HOP: [Phase; 2] = [
     Phase { name: "kernel after a hop", ends_with: "@phase| first kernel up", seconds: 60 },
 ];
 
+/// What there is before the dump is saved, when programs read it.
+const READING: Phase = Phase { name: "reading the dump", ends_with: "@phase| dump", seconds: 240 };
+
 /// The system call that loads the crash kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loader {
@@ -192,6 +195,9 @@ impl<'a> CrashCase<'a> {
             ..phase
         };
         let mut phases = PHASES.to_vec();
+        if self.asked.reads_dump {
+            phases.insert(phases.len() - 1, READING);
+        }
         phases.splice(2..2, HOP.into_iter().cycle().take(HOP.len() * self.asked.hops));
         phases.into_iter().map(this).collect()
     }

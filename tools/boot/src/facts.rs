@@ -69,6 +69,8 @@ pub struct Facts {
     pub nodes: Vec<String>,
     /// The checks that the guest made itself.
     pub checks: Vec<ktap::Test>,
+    /// What programs that read dumps made of this one: `yes`, or what they said; when they were asked.
+    pub readers: BTreeMap<String, String>,
     /// How the dump was saved; only a crash kernel saves one.
     pub saved: Option<Saved>,
 }
@@ -141,6 +143,13 @@ impl Facts {
             usable_property,
             nodes: usable_memory::nodes(&fdt)?,
             checks: ktap::parse(log)?,
+            readers: sections
+                .get("readers")
+                .into_iter()
+                .flatten()
+                .filter_map(|line| line.split_once(' '))
+                .map(|(name, said)| (name.into(), said.into()))
+                .collect(),
             saved: sections.get("dump").map(|lines| saved(lines)).transpose()?,
         })
     }
@@ -219,6 +228,7 @@ impl Facts {
             usable: vec![given],
             nodes: Vec::new(),
             checks: Vec::new(),
+            readers: BTreeMap::new(),
             saved: None,
         }
     }

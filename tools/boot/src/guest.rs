@@ -167,6 +167,8 @@ impl CrashOrders<'_> {
             ("script", "crash"),
             ("takes_all_memory", yes_or_no(self.takes_all_memory)),
             ("efi_runtime", yes_or_no(self.asked.efi_runtime)),
+            ("reads_dump", yes_or_no(self.asked.reads_dump)),
+            ("cause_says", self.asked.cause.says()),
         ])
     }
 }
@@ -232,7 +234,13 @@ mod tests {
         );
         let said = Cmd::new("sh").args(["-euc", &script]).read().unwrap();
         assert_eq!(said, "-c 3 yes sysrq console=ttyAMA0 panic=-1\n");
-        let script = format!("{}echo $script $takes_all_memory $efi_runtime", orders.crash_text());
-        assert_eq!(Cmd::new("sh").args(["-euc", &script]).read().unwrap(), "crash yes no\n");
+        let script = format!(
+            "{}echo $script $takes_all_memory $efi_runtime $reads_dump $cause_says",
+            orders.crash_text()
+        );
+        assert_eq!(
+            Cmd::new("sh").args(["-euc", &script]).read().unwrap(),
+            "crash yes no yes sysrq triggered crash\n"
+        );
     }
 }

@@ -393,6 +393,18 @@ pub static PROPERTIES: &[Property] = &[
         answers::memory_as_in_stock,
     )
     .when(When::BesideStock),
+    Property::new("makedumpfile-log", "  makedumpfile finds its log", OfDump, Holds, |look| {
+        answers::reader(second(look)?, "makedumpfile-log")
+    })
+    .when(When::Told(|asked| asked.reads_dump)),
+    Property::new("makedumpfile-filtered", "  and leaves pages out", OfDump, Holds, |look| {
+        answers::reader(second(look)?, "makedumpfile-filtered")
+    })
+    .when(When::Told(|asked| asked.reads_dump)),
+    Property::new("vmcore-dmesg", "  vmcore-dmesg finds its log", OfDump, Holds, |look| {
+        answers::reader(second(look)?, "vmcore-dmesg")
+    })
+    .when(When::Told(|asked| asked.reads_dump)),
     Property::new(
         "dump-tables",
         "  dump has the tables with -s, not with -c",

@@ -28,12 +28,12 @@ vmcore_dmesg_log() {
 	vmcore-dmesg /proc/vmcore >/run/vmcore-log && has_log /run/vmcore-log
 }
 
-# reader NAME COMMAND: what came of it: yes, or the last that it said.
+# reader NAME COMMAND: what came of it: yes, or the end of what it said.
 reader() {
 	if why=$("$2" 2>&1); then
 		echo "$1 yes"
 	else
-		echo "$1 $(echo "$why" | tail -n 1)"
+		echo "$1 $(echo "$why" | tr -s '\r\n' '  ' | tail -c 300)"
 	fi
 }
 

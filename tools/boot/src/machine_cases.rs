@@ -206,7 +206,8 @@ impl Parts {
         for Unit { entry, .. } in units {
             for column in &entry.columns {
                 let pair = [(&entry.first, column.first()), (&entry.crash, column.crash())];
-                for (flavour, series) in pair {
+                let other = entry.alternates.then_some((&entry.first, !column.first()));
+                for (flavour, series) in pair.into_iter().chain(other) {
                     let key = (flavour.clone(), series, is_signed(entry));
                     if kernels.contains_key(&key) {
                         continue;
@@ -319,6 +320,11 @@ impl Unit {
                 efi_runtime: self.entry.efi_runtime,
                 reads_dump: self.entry.reads_dump,
             },
+            through: self
+                .entry
+                .alternates
+                .then(|| parts.kernel(&self.entry, &self.entry.first, !column.first()))
+                .transpose()?,
             patience: self.entry.patience,
             firmware: parts.firmware(&self.entry)?,
             ..CrashCase::new(name, first, crash, self.loader).told(crash_options)

@@ -48,6 +48,9 @@ pub struct Entry {
     pub case: Option<String>,
     /// How many times one kernel starts another by kexec before the crash.
     pub hops: usize,
+    /// Whether every other one of them has the series where the one that crashes has not, and the
+    /// other way round.
+    pub alternates: bool,
     /// Whether the dump is read by the programs that read dumps.
     pub reads_dump: bool,
     /// Whether EFI variables are read in both kernels.

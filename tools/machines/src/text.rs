@@ -46,6 +46,8 @@ struct Text {
     #[serde(default)]
     hops: usize,
     #[serde(default)]
+    alternates: bool,
+    #[serde(default)]
     reads_dump: bool,
     #[serde(default)]
     efi_runtime: bool,
@@ -150,6 +152,7 @@ impl Text {
             cause: self.cause,
             case: self.case,
             hops: self.hops,
+            alternates: self.alternates,
             reads_dump: self.reads_dump,
             efi_runtime: self.efi_runtime,
             headers_only: self.headers_only,

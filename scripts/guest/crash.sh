@@ -43,8 +43,12 @@ if [ "$reads_dump" = yes ]; then
 fi
 
 phase dump
+# The headers are within the first piece.
 save_dump() {
-	dd bs=1M oflag=direct <&4 >&5
+	case $headers_only in
+	yes) dd bs=1M count=1 oflag=direct <&4 >&5 ;;
+	no) dd bs=1M oflag=direct <&4 >&5 ;;
+	esac
 }
 exec 4</proc/vmcore 5>/dev/vda
 began=$(uptime_seconds)

@@ -338,8 +338,10 @@ pub fn saved(look: Look<'_>) -> Option<Answer> {
         Ok(dump) => dump,
         Err(error) => return Some(Answer::new(false, format!("{error:#}"))),
     };
+    const HEADERS: u64 = 1 << 20;
     let megabytes = saved.written >> 20;
-    Some(if [saved.read, saved.written] != [saved.size; 2] {
+    let wanted = if look.crash.asked.headers_only { HEADERS } else { saved.size };
+    Some(if [saved.read, saved.written] != [wanted; 2] {
         let text = format!("{} bytes, {} read, {} written", saved.size, saved.read, saved.written);
         Answer::new(false, text)
     } else if dump.end != saved.size {
@@ -377,7 +379,7 @@ fn dump_problem(crash: &Crash, facts: &Facts) -> anyhow::Result<Option<String>> 
         return Ok(Some(format!("VMCOREINFO names {release}, not {}", facts.release)));
     }
     let (found, left) = (crash.evidence_found, crash.evidence.pages);
-    if found != left {
+    if found != left && !crash.asked.headers_only {
         return Ok(Some(format!("{found} of {left} pages of evidence")));
     }
     let memory = dump.memory()?;
@@ -433,6 +435,9 @@ pub fn tables_are_in_dump(look: Look<'_>) -> Option<anyhow::Result<bool>> {
     second(look)?.saved?;
     let facts = first(look)?;
     Some(match &look.crash.dump {
+        Ok(dump) if look.crash.asked.headers_only => {
+            dump.memory().map(|memory| covers(memory, facts.acpi_reclaim()))
+        }
         Ok(dump) => tables_held(dump, facts, &look.crash.first_log),
         Err(error) => Err(anyhow!("{error:#}")),
     })

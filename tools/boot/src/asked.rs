@@ -13,6 +13,8 @@ pub struct Asked {
     pub hops: usize,
     /// Whether both kernels read all EFI variables, by calls into the firmware.
     pub efi_runtime: bool,
+    /// Whether nothing of the dump is saved but its headers: there is more memory than anyone waits for.
+    pub headers_only: bool,
     /// Whether programs that read dumps read this one, in the crash kernel.
     pub reads_dump: bool,
 }

@@ -271,7 +271,10 @@ impl<'a> CrashCase<'a> {
             File::options().write(true).open(machine.disk())?.set_len(saved.size)?;
         }
         let dump = Vmcore::open(&machine.disk());
-        let evidence_found = dump.as_ref().map_or(Ok(0), |dump| dump.evidence(&evidence))?;
+        let evidence_found = match &dump {
+            Ok(dump) if !self.asked.headers_only => dump.evidence(&evidence)?,
+            _ => 0,
+        };
         Ok(Crash {
             earlier,
             first: facts(&logs[0], "first kernel"),

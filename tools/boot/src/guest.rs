@@ -167,6 +167,7 @@ impl CrashOrders<'_> {
             ("script", "crash"),
             ("takes_all_memory", yes_or_no(self.takes_all_memory)),
             ("efi_runtime", yes_or_no(self.asked.efi_runtime)),
+            ("headers_only", yes_or_no(self.asked.headers_only)),
             ("reads_dump", yes_or_no(self.asked.reads_dump)),
             ("cause_says", self.asked.cause.says()),
         ])
@@ -208,8 +209,13 @@ mod tests {
         assert_eq!(images[1], ("boot/Image-1".into(), Path::new("first")));
     }
 
-    const ASKED: Asked =
-        Asked { cause: Cause::Sysrq, hops: 0, efi_runtime: false, reads_dump: true };
+    const ASKED: Asked = Asked {
+        cause: Cause::Sysrq,
+        hops: 0,
+        efi_runtime: false,
+        headers_only: true,
+        reads_dump: true,
+    };
 
     fn orders(asked: &Asked) -> CrashOrders<'_> {
         CrashOrders {

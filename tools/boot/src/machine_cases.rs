@@ -318,6 +318,7 @@ impl Unit {
                 cause: self.cause,
                 hops: self.entry.hops,
                 efi_runtime: self.entry.efi_runtime,
+                headers_only: self.entry.headers_only,
                 reads_dump: self.entry.reads_dump,
             },
             through: self

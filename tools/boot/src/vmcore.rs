@@ -98,7 +98,10 @@ impl Vmcore {
                 if place == other_place || !segment.span.overlaps(other.span) {
                     continue;
                 }
-                if other.span.contains(segment.span) {
+                if segment.span == other.span {
+                    // It was found from the other side, too.
+                    images += usize::from(place < other_place);
+                } else if other.span.contains(segment.span) {
                     images += 1;
                 } else if !segment.span.contains(other.span) {
                     bail!("the segments {} and {} overlap", segment.span, other.span);
@@ -213,6 +216,8 @@ mod tests {
             Vmcore::open(image.path()).unwrap().memory().unwrap(),
             [Span { start: 0, end: 12288 }]
         );
+        let alone = core(&[(0x1000, &[0; 4096]), (0x1000, &[0; 4096]), (0x4000, &[0; 4096])]);
+        assert_eq!(Vmcore::open(alone.path()).unwrap().memory().unwrap().len(), 2);
         let across = core(&[(0x1000, &[0; 8192]), (0, &[0; 8192])]);
         let error = Vmcore::open(across.path()).unwrap().memory().unwrap_err();
         assert!(error.to_string().contains("overlap"), "{error}");

@@ -114,6 +114,8 @@ pub enum Tables {
     Kept,
     /// They are left out of memory, as in stock, for they would cost the crash kernel memory of its own.
     LeftOut,
+    /// Some of them cannot be mapped, in either kernel and with or without the series.
+    Unmapped,
     /// There are none: the machine is described by a device tree.
     Absent,
 }

@@ -32,9 +32,15 @@ const CONFIGS: [Config; 4] = [
 
 /// How the objects end that are to have nothing but init memory.
 const INIT_OBJECT: &str = ".init.o";
-/// Sections that may be there: who reads them finds them by name.
-const FOUND_BY_NAME: [&str; 4] =
-    [".note.gnu.property", ".eh_frame", ".kcfi_traps", "__patchable_function_entries"];
+/// Sections that may be there: who reads them finds them by name. That of KASAN's destructors is init
+/// memory when the kernel is linked.
+const FOUND_BY_NAME: [&str; 5] = [
+    ".note.gnu.property",
+    ".eh_frame",
+    ".kcfi_traps",
+    "__patchable_function_entries",
+    ".fini_array.1",
+];
 
 /// Compiles the touched directories in each configuration, out of the tree.
 pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {

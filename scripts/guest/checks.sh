@@ -23,6 +23,34 @@ no_device_tree() {
 	}
 }
 
+acpi_not_in_use() {
+	[ ! -e /sys/firmware/acpi/tables/DSDT ] || {
+		echo "there is a DSDT below /sys/firmware/acpi/tables"
+		return 1
+	}
+}
+
+device_tree() {
+	[ -e /proc/device-tree/psci ] || {
+		echo "no node /psci in the device tree"
+		return 1
+	}
+}
+
+# check_description: the machine is described by what it should be described by; two checks.
+check_description() {
+	case $description in
+	device-tree)
+		check acpi-not-in-use acpi_not_in_use
+		check device-tree device_tree
+		;;
+	acpi)
+		check acpi-in-use acpi_in_use
+		check no-device-tree no_device_tree
+		;;
+	esac
+}
+
 # acpi_reclaim: START and END of each ACPI Reclaim range, as efi=debug printed them.
 acpi_reclaim() {
 	dmesg | sed -n 's/.*efi:   \(0x[0-9a-f]*\)-\(0x[0-9a-f]*\) \[ACPI Reclaim.*/\1 \2/p'
@@ -83,9 +111,9 @@ locked_down() {
 # lockdown forbids it everywhere.
 # The UART's identification registers are at 0xfe0.
 dev_mem_control() {
-	uart=$(sed -n 's/^\([0-9a-f]*\)-[0-9a-f]* : ARMH0011.*/\1/p' /proc/iomem | head -n 1)
+	uart=$(sed -n 's/^\([0-9a-f]*\)-[0-9a-f]* : \(ARMH0011\|.*pl011\).*/\1/p' /proc/iomem | head -n 1)
 	[ -n "$uart" ] || {
-		echo "no ARMH0011 in /proc/iomem"
+		echo "no ARMH0011 or pl011 in /proc/iomem"
 		return 1
 	}
 	if locked_down; then

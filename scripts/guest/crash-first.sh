@@ -13,8 +13,7 @@ locked_down && checks=$((checks + 2))
 [ "$(hops_left)" -gt 0 ] && checks=4
 [ "$efi_runtime" = yes ] && checks=$((checks + 1))
 plan $checks
-check acpi-in-use acpi_in_use
-check no-device-tree no_device_tree
+check_description
 check dev-mem-control dev_mem_control
 facts
 check_efi_variables

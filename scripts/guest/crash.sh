@@ -7,8 +7,7 @@ checks=4
 [ "$takes_all_memory" = yes ] && checks=$((checks + 1))
 [ "$efi_runtime" = yes ] && checks=$((checks + 1))
 plan $checks
-check acpi-in-use acpi_in_use
-check no-device-tree no_device_tree
+check_description
 check dev-mem-control dev_mem_control
 facts
 check_efi_variables

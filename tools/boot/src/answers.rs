@@ -92,7 +92,9 @@ pub fn checks(facts: &Facts) -> Option<Answer> {
         .filter(|test| test.ending != Ending::Passed)
         .map(|test| format!("{}: {}", test.name, test.why.join(" ")))
         .collect();
-    let nodes: Vec<_> = facts.nodes.iter().filter(|node| *node != "chosen").collect();
+    let described = facts.checks.iter().any(|test| test.name == "device-tree");
+    let nodes = facts.nodes.iter().filter(|node| *node != "chosen" && !described);
+    let nodes: Vec<_> = nodes.collect();
     Some(if !failed.is_empty() {
         Answer::new(false, failed.join("\n"))
     } else if !nodes.is_empty() {

@@ -15,6 +15,15 @@ pub struct Asked {
     pub efi_runtime: bool,
     /// Whether nothing of the dump is saved but its headers: there is more memory than anyone waits for.
     pub headers_only: bool,
+    /// Whether a device tree describes the machine, instead of ACPI.
+    pub device_tree: bool,
     /// Whether programs that read dumps read this one, in the crash kernel.
     pub reads_dump: bool,
+}
+
+impl Asked {
+    /// What describes the machine, as the guest calls it.
+    pub fn description(&self) -> &'static str {
+        if self.device_tree { "device-tree" } else { "acpi" }
+    }
 }

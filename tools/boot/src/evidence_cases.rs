@@ -10,6 +10,7 @@ use crate::{
     guest::Guest,
     machine::{DISK, EARLY_CONSOLE},
     parallel,
+    report::Report,
     witness::{FIXED_PLACE, Spoil, WitnessCase},
 };
 use anyhow::Result;
@@ -243,6 +244,7 @@ pub fn run(source: &Source, cases: &[Case]) -> Result<Counts> {
         obtain(&Spec { source: source.clone(), variant, flavour: "minimal".into() })
     };
     let (stock, series) = (kernel(false)?, kernel(true)?);
+    let report = Report::begin(cases.len());
     let names: Vec<_> = cases.iter().map(|case| case.name.as_str()).collect();
     let outcomes = parallel::run(&names, |at, progress| {
         let case = &cases[at];
@@ -255,23 +257,19 @@ pub fn run(source: &Source, cases: &[Case]) -> Result<Counts> {
             // So is the dump, and there is nothing in it that is not known.
             fs::remove_file(seen.crash.dir.join(DISK))?;
         }
-        Ok((seen.crash.run.took, seen.compared, outcome))
+        let seconds = seen.crash.run.took.as_secs_f64();
+        let said = match &outcome {
+            Ok(said) => format!("{said} ({seconds:.1} s)"),
+            Err(error) => format!("not as expected: {error:#} ({seconds:.1} s)"),
+        };
+        report.result(&case.name, &said, outcome.is_ok());
+        Ok((seen.compared, outcome.is_ok()))
     })?;
     let mut counts = Counts::default();
     let mut all = 0;
-    for (name, (took, compared, outcome)) in names.iter().zip(outcomes) {
-        let seconds = took.as_secs_f64();
+    for (compared, passed) in outcomes {
         all += compared;
-        match outcome {
-            Ok(said) => {
-                counts.passed += 1;
-                println!("{name}: {said} ({seconds:.1} s)");
-            }
-            Err(error) => {
-                counts.failed += 1;
-                println!("{name}: not as expected: {error:#} ({seconds:.1} s)");
-            }
-        }
+        if passed { counts.passed += 1 } else { counts.failed += 1 }
     }
     println!("{} MiB of memory compared byte for byte in {} crashes", all >> 20, names.len());
     Ok(counts)

@@ -134,6 +134,7 @@ impl CrashOrders<'_> {
             ("watchdog", yes_or_no(self.watchdog)),
             ("cause", self.asked.cause.name()),
             ("hops", &self.hop_words()),
+            ("description", self.asked.description()),
             ("efi_runtime", yes_or_no(self.asked.efi_runtime)),
             ("crash_command_line", self.command_line),
         ])
@@ -166,6 +167,7 @@ impl CrashOrders<'_> {
         assignments(&[
             ("script", "crash"),
             ("takes_all_memory", yes_or_no(self.takes_all_memory)),
+            ("description", self.asked.description()),
             ("efi_runtime", yes_or_no(self.asked.efi_runtime)),
             ("headers_only", yes_or_no(self.asked.headers_only)),
             ("reads_dump", yes_or_no(self.asked.reads_dump)),
@@ -214,6 +216,7 @@ mod tests {
         hops: 0,
         efi_runtime: false,
         headers_only: true,
+        device_tree: false,
         reads_dump: true,
     };
 

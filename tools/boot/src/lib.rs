@@ -43,6 +43,7 @@ pub mod parallel;
 pub mod processors;
 pub mod program;
 pub mod properties;
+pub mod report;
 pub mod rules;
 pub mod run;
 pub mod span;

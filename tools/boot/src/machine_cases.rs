@@ -15,6 +15,7 @@ use crate::{
     machine_verdict::{Crashed, Verdict, judge},
     parallel,
     properties::PROPERTIES,
+    report::Report,
 };
 use anyhow::{Context, Result};
 use build::{
@@ -32,7 +33,6 @@ use std::{
     collections::BTreeMap,
     fs,
     path::PathBuf,
-    sync::Mutex,
     time::{Duration, Instant},
 };
 use util::{place, setup};
@@ -145,38 +145,31 @@ struct Outcome {
     verdict: Verdict,
 }
 
+impl Outcome {
+    fn said(&self) -> String {
+        let Verdict { as_expected, complaints } = &self.verdict;
+        let seconds = self.took.as_secs_f64();
+        let (crashes, not) = (self.crashes, complaints.len());
+        let counts = format!(
+            "{crashes} crashes, {as_expected} properties as expected, {not} not ({seconds:.1} s)"
+        );
+        [complaints.as_slice(), &[counts]].concat().join("\n")
+    }
+}
+
 /// Crashes these; each unit is one test.
 pub fn run(source: &Source, units: &[Unit]) -> Result<Counts> {
     let parts = Parts::of(source, units)?;
-    println!("KTAP version 1\n1..{}", units.len());
-    // Each result is printed when it is there, and they are numbered as they come.
-    let number = Mutex::new(0);
+    let report = Report::begin(units.len());
     let names: Vec<_> = units.iter().map(|unit| unit.name.as_str()).collect();
     let began = Instant::now();
     let outcomes = parallel::run(&names, |at, progress| {
         let outcome = units[at].run(&parts, progress);
-        let mut number = number.lock().expect("nothing panics with the lock");
-        *number += 1;
-        let failed = match &outcome {
-            Ok(outcome) => {
-                for complaint in &outcome.verdict.complaints {
-                    println!("# {complaint}");
-                }
-                println!(
-                    "# {} crashes, {} properties as expected, {} not ({:.1} s)",
-                    outcome.crashes,
-                    outcome.verdict.as_expected,
-                    outcome.verdict.complaints.len(),
-                    outcome.took.as_secs_f64()
-                );
-                !outcome.verdict.complaints.is_empty()
-            }
-            Err(error) => {
-                println!("# {error:#}");
-                true
-            }
+        let (said, failed) = match &outcome {
+            Ok(outcome) => (outcome.said(), !outcome.verdict.complaints.is_empty()),
+            Err(error) => (format!("{error:#}"), true),
         };
-        println!("{} {number} {}", if failed { "not ok" } else { "ok" }, units[at].name);
+        report.result(&units[at].name, &said, !failed);
         Ok((failed, outcome.ok()))
     })?;
     let mut counts = Counts::default();
@@ -323,6 +316,7 @@ impl Unit {
                 hops: self.entry.hops,
                 efi_runtime: self.entry.efi_runtime,
                 headers_only: self.entry.headers_only,
+                device_tree: hardware.device_tree,
                 reads_dump: self.entry.reads_dump,
             },
             through: self

@@ -32,6 +32,9 @@ const MAPPED: [&str; 10] = [
     "dump-tables",
 ];
 
+/// What memory is called in /proc/iomem.
+const MEMORY: [&str; 3] = ["System RAM", "ACPI Tables", "reserved"];
+
 /// What came of one crash.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
@@ -93,6 +96,13 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
             Err(error) => verdict.complaints.push(format!("{error:#}")),
         }
     }
+    if let (Tables::Absent, true, Some(stock)) = (entry.tables, column.first(), stock) {
+        let pairs = [(&crash.first, &stock.first), (&crash.second, &stock.second)];
+        match pairs.map(same_memory_shown) {
+            [true, true] => verdict.as_expected += 1,
+            _ => verdict.complaints.push("memory in /proc/iomem is not as in stock".into()),
+        }
+    }
     let kernels = [
         ("first", column.first(), &crash.first, crashed.configured[0], &entry.options),
         ("crash", column.crash(), &crash.second, crashed.configured[1], &entry.crash_options),
@@ -108,6 +118,15 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
         }
     }
     verdict
+}
+
+/// Whether /proc/iomem shows the same memory in both; what is below it are places of the kernel.
+fn same_memory_shown((one, other): (&Result<Facts>, &Result<Facts>)) -> bool {
+    let shown = |facts: &Facts| {
+        let memory = facts.iomem.iter().filter(|resource| MEMORY.contains(&&*resource.name));
+        memory.map(|resource| (resource.name.clone(), resource.span)).collect::<Vec<_>>()
+    };
+    matches!((one, other), (Ok(one), Ok(other)) if shown(one) == shown(other))
 }
 
 /// What is expected of a property; [`None`] if it has no meaning here.

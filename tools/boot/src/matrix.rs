@@ -13,6 +13,7 @@ use crate::{
     firmware_boot::{Firmware, FirmwareBoot},
     guest::Guest,
     machine_cases, parallel,
+    report::Report,
 };
 use anyhow::{Context, Result};
 use build::{
@@ -20,7 +21,7 @@ use build::{
     kernel::{Kernel, Source, Spec, Variant, obtain},
 };
 use cases::Case;
-use std::{path::Path, sync::Mutex, time::Duration};
+use std::{path::Path, time::Duration};
 
 /// A run of a case.
 struct Entry<'a> {
@@ -141,9 +142,7 @@ fn run_entries(source: &Source, flavour: &str, entries: &[Entry<'_>]) -> Result<
     let (stock, series) = (column(false)?, column(true)?);
     let (qemu, guest) = (deps::qemu()?, Guest::find()?);
     let application = build::firmware::obtain()?;
-    println!("KTAP version 1\n1..{}", entries.len());
-    // Each result is printed when it is there, and they are numbered as they come.
-    let number = Mutex::new(0);
+    let report = Report::begin(entries.len());
     let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
     let outcomes = parallel::run(&names, |at, progress| {
         let entry = &entries[at];
@@ -152,11 +151,9 @@ fn run_entries(source: &Source, flavour: &str, entries: &[Entry<'_>]) -> Result<
         let firmware = Firmware { application: &application, case: entry.case };
         let run = if entry.crash { crash_once } else { boot_once };
         let said = run(entry, kernel, firmware, &Parts { qemu: &qemu, guest: &guest, progress });
-        let mut number = number.lock().expect("nothing panics with the lock");
-        *number += 1;
         match &said {
-            Ok(said) => println!("# {}\nok {number} {}", said.text, entry.name),
-            Err(error) => println!("# {error:#}\nnot ok {number} {}", entry.name),
+            Ok(said) => report.result(&entry.name, &said.text, true),
+            Err(error) => report.result(&entry.name, &format!("{error:#}"), false),
         }
         Ok(said.ok())
     })?;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the harness says of its own tests: KTAP, as kernels do.
+
+use std::sync::Mutex;
+
+/// A list of tests, of which each result is printed when it is there; they are numbered as they come.
+pub struct Report {
+    number: Mutex<usize>,
+}
+
+impl Report {
+    /// Says that so many tests follow.
+    pub fn begin(tests: usize) -> Self {
+        println!("KTAP version 1\n1..{tests}");
+        Self { number: Mutex::new(0) }
+    }
+
+    /// Prints what there is to say of a test, and whether it passed.
+    pub fn result(&self, name: &str, said: &str, passed: bool) {
+        let mut number = self.number.lock().expect("nothing panics with the lock");
+        *number += 1;
+        println!("{}", text(*number, name, said, passed));
+    }
+}
+
+fn text(number: usize, name: &str, said: &str, passed: bool) -> String {
+    let comments: String = said.lines().map(|line| format!("# {line}\n")).collect();
+    format!("{comments}{} {number} {name}", if passed { "ok" } else { "not ok" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_that_is_said_is_a_comment() {
+        assert_eq!(text(1, "a", "b\nc", true), "# b\n# c\nok 1 a");
+        assert_eq!(text(2, "a", "", false), "not ok 2 a");
+    }
+}

@@ -18,6 +18,9 @@ use oracle::{Boot, Cells, Outcome};
 /// What a crash kernel with the series shares with stock's where tables are left out of memory.
 const LEFT_OUT: [&str; 2] = ["crash-memblock-memory", "crash-no-ioremap"];
 
+/// What the base of the linear map is rounded down to.
+const LINEAR_MAP_ALIGN: u64 = 1 << 30;
+
 /// What asks for all tables to be mapped. Where some are not, the rules alone say what is right.
 const MAPPED: [&str; 10] = [
     "acpi-ranges-logged",
@@ -201,6 +204,13 @@ fn by_the_rules(facts: &Facts, configured: Configured, limit: Option<u64>) -> Re
         let back = set(facts.memblock.mapped()).without(&memory.mapped);
         ensure!(back.without(&reserved).is_empty(), "memory that mem= does not give: {back:?}");
         memory.mapped = memory.mapped.or(&back);
+    }
+    // arm64_memblock_init() drops what the linear map has no room for, and memory without a mapping
+    // counts. Where the series could only lose what stock loses, it leaves that to stock.
+    if let Some(reach) = memory.mapped.or(&memory.nomap).reach() {
+        let last = (reach.first & !(LINEAR_MAP_ALIGN - 1)).saturating_add(boot.linear_map - 1);
+        memory.mapped = memory.mapped.up_to(last);
+        memory.nomap = memory.nomap.up_to(last);
     }
     let found = Found { dump: &facts.memblock, iomem: &facts.iomem, mem_total: facts.mem_total };
     rules::kept(&boot, &memory, &found)

@@ -84,6 +84,12 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
             verdict.complaints.push(complaint(property, expected, answer.as_ref()));
         }
     }
+    for text in &entry.says {
+        match crash.first_log.lines().any(|line| line.contains(text)) {
+            true => verdict.as_expected += 1,
+            false => verdict.complaints.push(format!("the first kernel does not say '{text}'")),
+        }
+    }
     if not_reached > 0 {
         verdict.complaints.push(format!("{not_reached} more properties were not reached"));
     }

@@ -59,6 +59,8 @@ pub struct Entry {
     pub headers_only: bool,
     /// How many times as long as usual each phase may take.
     pub patience: u32,
+    /// What the log of the first kernel says, each in some line: that the machine is what it should be.
+    pub says: Vec<String>,
     /// What comes of the tables in a crash kernel with the series.
     pub tables: Tables,
     /// In which columns the crash kernel does not come up.

@@ -56,6 +56,8 @@ struct Text {
     #[serde(default = "once")]
     patience: u32,
     #[serde(default)]
+    says: Vec<String>,
+    #[serde(default)]
     tables: Tables,
     #[serde(default)]
     dies: Vec<Column>,
@@ -157,6 +159,7 @@ impl Text {
             efi_runtime: self.efi_runtime,
             headers_only: self.headers_only,
             patience: self.patience,
+            says: self.says,
             tables: self.tables,
             dies: self.dies,
             unlike: self.unlike,

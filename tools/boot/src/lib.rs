@@ -35,6 +35,7 @@ pub mod letter;
 pub mod log;
 pub mod machine;
 pub mod machine_cases;
+pub mod machine_units;
 pub mod machine_verdict;
 pub mod matrix;
 pub mod memblock;

@@ -12,7 +12,9 @@ use crate::{
     evidence_cases,
     firmware_boot::{Firmware, FirmwareBoot},
     guest::Guest,
-    machine_cases, parallel,
+    machine_cases,
+    machine_units::{self, Unit},
+    parallel,
     report::Report,
 };
 use anyhow::{Context, Result};
@@ -98,8 +100,8 @@ fn asked_for<'a>(
 }
 
 /// The machines that have `pattern` in their names.
-fn machines(pattern: Option<&str>) -> Result<Vec<machine_cases::Unit>> {
-    let mut units = machine_cases::units()?;
+fn machines(pattern: Option<&str>) -> Result<Vec<Unit>> {
+    let mut units = machine_units::units()?;
     units.retain(|unit| pattern.is_none_or(|pattern| unit.name.contains(pattern)));
     Ok(units)
 }

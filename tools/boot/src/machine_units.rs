@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `machines.toml` has to be crashed, and that all that it names is there.
+
+use crate::{cause::Cause, crash_case::Loader, kexec_tools::KexecTools, properties::PROPERTIES};
+use anyhow::{Context, Result};
+use build::config;
+use cases::Case;
+use machines::Entry;
+use util::{place, setup};
+
+/// A machine and one of its loaders: all its columns are crashed, one after another.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// The name.
+    pub name: String,
+    pub(crate) entry: Entry,
+    pub(crate) loader: Loader,
+    pub(crate) kexec_tools: KexecTools,
+    pub(crate) cause: Cause,
+}
+
+/// Every machine with each of its loaders.
+pub fn units() -> Result<Vec<Unit>> {
+    let known = Known {
+        flavours: config::flavours(&place::checkout()?.join("configs")),
+        cases: cases::load()?,
+    };
+    units_of(machines::load()?, &known)
+}
+
+/// What an entry can name.
+struct Known {
+    flavours: Vec<String>,
+    cases: Vec<Case>,
+}
+
+fn units_of(entries: Vec<Entry>, known: &Known) -> Result<Vec<Unit>> {
+    let mut units = Vec::new();
+    for entry in entries {
+        let context = || format!("machines.toml, '{}'", entry.name);
+        known.check(&entry).with_context(context)?;
+        let kexec_tools =
+            named("kexec-tools", &KexecTools::ALL, KexecTools::name, &entry.kexec_tools);
+        let kexec_tools = kexec_tools.with_context(context)?;
+        let cause = named("cause", &Cause::ALL, Cause::name, &entry.cause).with_context(context)?;
+        for loader in Loader::ALL {
+            if entry.loaders.iter().any(|name| name == loader.name()) {
+                let name = format!("{}-{}", entry.name, loader.name());
+                units.push(Unit { name, entry: entry.clone(), loader, kexec_tools, cause });
+            }
+        }
+    }
+    Ok(units)
+}
+
+impl Known {
+    /// What an entry names is there.
+    fn check(&self, entry: &Entry) -> Result<()> {
+        let loader = |name: &str| Loader::ALL.iter().any(|loader| loader.name() == name);
+        let flavour = |name: &str| self.flavours.iter().any(|flavour| flavour == name);
+        let case = |name: &str| self.cases.iter().any(|case| case.name == name);
+        let property = |key: &str| PROPERTIES.iter().any(|property| property.key == key);
+        let properties = entry.unlike.iter().map(|unlike| &unlike.property);
+        all("configuration", [&entry.first, &entry.crash], flavour)?;
+        all("loader", &entry.loaders, loader)?;
+        all("case", &entry.case, case)?;
+        let of_case = self.cases.iter().find(|case| Some(&case.name) == entry.case.as_ref());
+        if let Some(case) = of_case.filter(|case| case.memory != entry.hardware.memory) {
+            return Err(setup!("the case '{}' has {} MiB of memory", case.name, case.memory));
+        }
+        all("property", properties, property)
+    }
+}
+
+/// The one of `all` that has this name.
+fn named<T: Copy>(what: &str, all: &[T], name_of: fn(T) -> &'static str, name: &str) -> Result<T> {
+    let found = all.iter().find(|one| name_of(**one) == name);
+    found.copied().ok_or_else(|| setup!("there is no {what} '{name}'"))
+}
+
+/// All that is named is known.
+fn all<'a>(
+    what: &str,
+    names: impl IntoIterator<Item = &'a String>,
+    known: impl Fn(&str) -> bool,
+) -> Result<()> {
+    match names.into_iter().find(|name| !known(name)) {
+        Some(name) => Err(setup!("there is no {what} '{name}'")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeSet, path::Path};
+
+    /// What there is in the checkout.
+    fn known() -> Known {
+        let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+        let cases = cases::parse(include_str!("../../../cases.toml")).unwrap();
+        Known { flavours: config::flavours(&configs), cases }
+    }
+
+    #[test]
+    fn the_file_of_the_checkout_is_in_order() {
+        let entries = machines::parse(include_str!("../../../machines.toml")).unwrap();
+        let units = units_of(entries, &known()).unwrap();
+        assert!(units.iter().any(|unit| unit.entry.quick));
+    }
+
+    #[test]
+    fn each_hazard_has_a_machine() {
+        /// The code that other architectures share is compiled for them (make check GATE=arches).
+        const COMPILED: u32 = 13;
+        let file = include_str!("../../../machines.toml");
+        let entries = machines::parse(file).unwrap();
+        let guarded: BTreeSet<_> = entries.iter().flat_map(|entry| &entry.hazards).collect();
+        let listed = file.lines().filter_map(|line| {
+            let (number, _) = line.strip_prefix("# ")?.trim_start().split_once("  ")?;
+            number.parse::<u32>().ok()
+        });
+        let listed: BTreeSet<_> = listed.collect();
+        assert_eq!(listed, (1..=17).collect());
+        for hazard in listed {
+            assert!(hazard == COMPILED || guarded.contains(&hazard), "nothing guards {hazard}");
+        }
+        assert!(guarded.iter().all(|hazard| **hazard <= 17));
+    }
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        for (field, said) in [
+            ("first = \"12k\"", "no configuration '12k'"),
+            ("loaders = [\"grub\"]", "no loader 'grub'"),
+            ("case = \"b\"", "no case 'b'"),
+            ("case = \"map-above-4g\"", "has 4096 MiB"),
+            ("cause = \"b\"", "no cause 'b'"),
+            ("kexec-tools = \"b\"", "no kexec-tools 'b'"),
+            (
+                "unlike = [{ property = \"b\", expected = \"holds\", why = \"c\" }]",
+                "no property 'b'",
+            ),
+        ] {
+            let text = format!("[[machine]]\nname = \"a\"\nwhat = \"a\"\n{field}");
+            let error = units_of(machines::parse(&text).unwrap(), &known()).unwrap_err();
+            assert!(format!("{error:#}").contains(said), "{error:#}");
+        }
+    }
+}

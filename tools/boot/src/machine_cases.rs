@@ -176,18 +176,18 @@ impl Parts {
 impl Unit {
     fn run(&self, parts: &Parts, progress: &dyn Fn(&str)) -> Result<Outcome> {
         let began = Instant::now();
-        let crashed: Vec<(Column, Crash)> = self
-            .entry
-            .columns
-            .iter()
-            .map(|column| {
-                let case = self.case(*column, parts)?;
-                let doing = |what: &str| progress(&format!("{}: {what}", column.name()));
-                Ok((*column, case.run(parts.qemu(&self.entry)?, &parts.guest, &doing)?))
-            })
-            .collect::<Result<_>>()?;
-        let stock = crashed.iter().find(|(column, _)| *column == Column::Stock);
         let mut verdict = Verdict::default();
+        let mut crashed: Vec<(Column, Crash)> = Vec::new();
+        for column in &self.entry.columns {
+            let doing = |what: &str| progress(&format!("{}: {what}", column.name()));
+            let qemu = parts.qemu(&self.entry)?;
+            // What the others came to is told in any case.
+            match self.case(*column, parts).and_then(|case| case.run(qemu, &parts.guest, &doing)) {
+                Ok(crash) => crashed.push((*column, crash)),
+                Err(error) => verdict.complaints.push(format!("{}: {error:#}", column.name())),
+            }
+        }
+        let stock = crashed.iter().find(|(column, _)| *column == Column::Stock);
         for (column, crash) in &crashed {
             let kernel =
                 |flavour, series| Configured::of(parts.kernel(&self.entry, flavour, series)?);
@@ -203,6 +203,9 @@ impl Unit {
                 ],
             });
             verdict.as_expected += said.as_expected;
+            if !said.complaints.is_empty() {
+                verdict.complaints.push(format!("see {}", crash.dir.display()));
+            }
             let which = |said: &String| format!("{}: {said}", column.name());
             verdict.complaints.extend(said.complaints.iter().map(which));
         }

@@ -57,36 +57,40 @@ fn units_of(entries: Vec<Entry>, known: &Known) -> Result<Vec<Unit>> {
 impl Known {
     /// What an entry names is there.
     fn check(&self, entry: &Entry) -> Result<()> {
-        let loader = |name: &str| Loader::ALL.iter().any(|loader| loader.name() == name);
-        let flavour = |name: &str| self.flavours.iter().any(|flavour| flavour == name);
-        let case = |name: &str| self.cases.iter().any(|case| case.name == name);
-        let property = |key: &str| PROPERTIES.iter().any(|property| property.key == key);
-        let properties = entry.unlike.iter().map(|unlike| &unlike.property);
-        all("configuration", [&entry.first, &entry.crash], flavour)?;
-        all("loader", &entry.loaders, loader)?;
-        all("case", &entry.case, case)?;
+        let loaders = Loader::ALL.map(Loader::name);
+        let flavours: Vec<_> = self.flavours.iter().map(String::as_str).collect();
+        let cases: Vec<_> = self.cases.iter().map(|case| case.name.as_str()).collect();
+        let properties: Vec<_> = PROPERTIES.iter().map(|property| property.key).collect();
+        all("configuration", [&entry.first, &entry.crash], &flavours)?;
+        all("loader", &entry.loaders, &loaders)?;
+        all("case", &entry.case, &cases)?;
         let of_case = self.cases.iter().find(|case| Some(&case.name) == entry.case.as_ref());
-        if let Some(case) = of_case.filter(|case| case.memory != entry.hardware.memory) {
-            return Err(setup!("the case '{}' has {} MiB of memory", case.name, case.memory));
+        if let Some(Case { name, memory, .. }) =
+            of_case.filter(|case| case.memory != entry.hardware.memory)
+        {
+            return Err(setup!("the case '{name}' needs hardware = {{ memory = {memory} }}"));
         }
-        all("property", properties, property)
+        all("property", entry.unlike.iter().map(|unlike| &unlike.property), &properties)
     }
 }
 
-/// The one of `all` that has this name.
-fn named<T: Copy>(what: &str, all: &[T], name_of: fn(T) -> &'static str, name: &str) -> Result<T> {
-    let found = all.iter().find(|one| name_of(**one) == name);
-    found.copied().ok_or_else(|| setup!("there is no {what} '{name}'"))
+/// The one of `known` that has this name.
+fn named<T: Copy>(
+    what: &str,
+    known: &[T],
+    name_of: fn(T) -> &'static str,
+    name: &String,
+) -> Result<T> {
+    let names: Vec<_> = known.iter().map(|one| name_of(*one)).collect();
+    all(what, [name], &names)?;
+    let found = known.iter().find(|one| name_of(**one) == name);
+    found.copied().with_context(|| format!("there is no {what} '{name}'"))
 }
 
-/// All that is named is known.
-fn all<'a>(
-    what: &str,
-    names: impl IntoIterator<Item = &'a String>,
-    known: impl Fn(&str) -> bool,
-) -> Result<()> {
-    match names.into_iter().find(|name| !known(name)) {
-        Some(name) => Err(setup!("there is no {what} '{name}'")),
+/// All that is named is known; the error lists what is.
+fn all<'a>(what: &str, names: impl IntoIterator<Item = &'a String>, known: &[&str]) -> Result<()> {
+    match names.into_iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(setup!("there is no {what} '{name}'; these are: {}", known.join(", "))),
         None => Ok(()),
     }
 }
@@ -135,7 +139,7 @@ mod tests {
             ("first = \"12k\"", "no configuration '12k'"),
             ("loaders = [\"grub\"]", "no loader 'grub'"),
             ("case = \"b\"", "no case 'b'"),
-            ("case = \"map-above-4g\"", "has 4096 MiB"),
+            ("case = \"map-above-4g\"", "needs hardware = { memory = 4096 }"),
             ("cause = \"b\"", "no cause 'b'"),
             ("kexec-tools = \"b\"", "no kexec-tools 'b'"),
             (

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use orders::{Map, Pages};
 use serde::Deserialize;
 use std::fs;
-use util::place;
+use util::{place, setup};
 
 /// The memory that a kernel can be given without a reservation: firmware leaves it alone. The kernel,
 /// its initramfs and its device tree are there, and nothing else is in front of the fence.
@@ -81,7 +81,7 @@ pub fn load() -> Result<Vec<Case>> {
     let path = place::checkout()?.join("cases.toml");
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    parse(&text).with_context(|| format!("mistake in {}", path.display()))
+    parse(&text).map_err(|error| setup!("mistake in {}: {error:#}", path.display()))
 }
 
 /// The cases that `text` has.

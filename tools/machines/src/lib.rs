@@ -13,7 +13,7 @@ pub use hardware::{Firmware, Gic, Hardware};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::fs;
-use util::place;
+use util::{place, setup};
 
 /// One machine, its kernels, and its crashes.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,7 +166,7 @@ pub fn load() -> Result<Vec<Entry>> {
     let path = place::checkout()?.join("machines.toml");
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    parse(&text).with_context(|| format!("mistake in {}", path.display()))
+    parse(&text).map_err(|error| setup!("mistake in {}: {error:#}", path.display()))
 }
 
 /// The machines that `text` has.

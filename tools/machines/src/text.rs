@@ -133,6 +133,21 @@ impl Text {
     fn entry(self) -> Result<Entry> {
         ensure!(!self.columns.is_empty(), "it has no column");
         ensure!(!self.loaders.is_empty(), "it has no loader");
+        ensure!(is_set(&self.columns), "a column is there twice");
+        ensure!(is_set(&self.loaders), "a loader is there twice");
+        let Hardware { cpus, memory, nodes, .. } = self.hardware;
+        ensure!(cpus > 0 && memory > 0 && nodes > 0, "it has none of cpus, memory or nodes");
+        ensure!(self.patience > 0, "patience = 0 waits for nothing");
+        ensure!(self.hops > 0 || !self.alternates, "alternates, and no hops");
+        let is_column = |column: &Column| self.columns.contains(column);
+        ensure!(self.dies.iter().all(is_column), "dies: a column that it has not");
+        for unlike in &self.unlike {
+            let Unlike { property, columns, loader, why, .. } = unlike;
+            ensure!(columns.iter().all(is_column), "unlike, {property}: a column that it has not");
+            let is_loader = loader.iter().all(|loader| self.loaders.contains(loader));
+            ensure!(is_loader, "unlike, {property}: a loader that it has not");
+            ensure!(!why.is_empty(), "unlike, {property}: no why");
+        }
         ensure!(self.hardware.cpus >= self.hardware.nodes, "it has more nodes than processors");
         ensure!(
             self.hardware.memory.is_multiple_of(self.hardware.nodes.into()),
@@ -166,6 +181,11 @@ impl Text {
             quick: self.quick,
         })
     }
+}
+
+/// Whether nothing is there twice.
+fn is_set<T: Ord>(list: &[T]) -> bool {
+    list.iter().collect::<BTreeSet<_>>().len() == list.len()
 }
 
 #[cfg(test)]
@@ -211,6 +231,12 @@ unlike = [{ property = "a", loader = "load", expected = "fails", why = "b" }]
             ("nodes = 2", "nodes = 3", "more nodes than processors"),
             ("memory = 1024", "memory = 1023", "nodes differ"),
             ("columns = [\"series\"]", "columns = []", "no column"),
+            ("columns = [\"series\"]", "columns = [\"series\", \"series\"]", "twice"),
+            ("columns = [\"series\"]", "dies = [\"series-stock\"]", "that it has not"),
+            ("loader = \"load\"", "loader = \"lead\"", "a loader that it has not"),
+            ("why = \"b\"", "why = \"\"", "no why"),
+            ("memory = 1024", "memory = 0", "none of"),
+            ("what =", "patience = 0\nwhat =", "waits for nothing"),
         ] {
             let error = format!("{:#}", parse(&FILE.replace(right, wrong)).unwrap_err());
             assert!(error.contains(said), "{error}");

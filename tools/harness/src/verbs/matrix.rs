@@ -27,6 +27,7 @@ const ON_HOST: [OnHost; 2] = [
 /// Does the runs that are asked for, or lists them; the last line has the counts.
 pub fn run(options: MatrixOptions) -> Result<ExitCode> {
     let pattern = options.case.as_deref();
+    config::check_flavour(&options.flavour)?;
     let boots = matrix::names(pattern)?;
     let on_host = on_host(pattern);
     if boots.is_empty() && on_host.is_empty() {
@@ -43,7 +44,6 @@ pub fn run(options: MatrixOptions) -> Result<ExitCode> {
     }
     let source = options.kernel.source()?;
     deps::ensure_for("matrix")?;
-    config::check_flavour(&options.flavour)?;
     let mut counts = matrix::run(&source, &options.flavour, pattern)?;
     for OnHost { name, run } in on_host {
         println!("== {name}");

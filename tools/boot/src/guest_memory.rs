@@ -47,12 +47,13 @@ impl GuestMemory {
     /// The command that switches a machine on, with this for its memory; `-m` has to agree.
     pub fn attached(&self, cmd: Cmd) -> Cmd {
         let path = format!("/proc/{}/fd/{}", process::id(), self.file.as_raw_fd());
+        // A large machine has one called `memory`, which is not used then.
         let backend = format!(
-            "memory-backend-file,id=memory,share=on,size={},mem-path={}",
+            "memory-backend-file,id=guest-memory,share=on,size={},mem-path={}",
             self.span.bytes(),
             option_value(Path::new(&path))
         );
-        cmd.args(["-object", &backend, "-machine", "memory-backend=memory"])
+        cmd.args(["-object", &backend, "-machine", "memory-backend=guest-memory"])
     }
 
     /// The memory as it is now. The machine has to be stopped meanwhile.
@@ -185,6 +186,6 @@ mod tests {
         let path = line.split("mem-path=").nth(1).unwrap().split('\'').next().unwrap();
         assert!(std::fs::read(path).unwrap().starts_with(b"memory"), "{line}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        assert!(line.ends_with(" -machine 'memory-backend=memory'"), "{line}");
+        assert!(line.ends_with(" -machine 'memory-backend=guest-memory'"), "{line}");
     }
 }

@@ -232,11 +232,12 @@ const UNSEEN: u64 = 20;
 
 /// Those for `make test`.
 pub fn quick(source: &Source) -> Result<Counts> {
-    run(source, &cases().into_iter().filter(|case| case.quick).collect::<Vec<_>>())
+    let quick: Vec<_> = cases().into_iter().filter(|case| case.quick).collect();
+    run(source, &quick, &Report::begin(quick.len()))
 }
 
 /// Runs these cases; each is one test.
-pub fn run(source: &Source, cases: &[Case]) -> Result<Counts> {
+pub fn run(source: &Source, cases: &[Case], report: &Report) -> Result<Counts> {
     let qemu = deps::qemu()?;
     let guest = Guest::find()?;
     let kernel = |series| {
@@ -244,7 +245,6 @@ pub fn run(source: &Source, cases: &[Case]) -> Result<Counts> {
         obtain(&Spec { source: source.clone(), variant, flavour: "minimal".into() })
     };
     let (stock, series) = (kernel(false)?, kernel(true)?);
-    let report = Report::begin(cases.len());
     let names: Vec<_> = cases.iter().map(|case| case.name.as_str()).collect();
     let outcomes = parallel::run(&names, |at, progress| {
         let case = &cases[at];
@@ -271,7 +271,11 @@ pub fn run(source: &Source, cases: &[Case]) -> Result<Counts> {
         all += compared;
         if passed { counts.passed += 1 } else { counts.failed += 1 }
     }
-    println!("{} MiB of memory compared byte for byte in {} crashes", all >> 20, names.len());
+    report.comment(&format!(
+        "{} MiB of memory compared byte for byte in {} crashes",
+        all >> 20,
+        names.len()
+    ));
     Ok(counts)
 }
 

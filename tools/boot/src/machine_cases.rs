@@ -35,7 +35,8 @@ use std::{
 
 /// Those for `make test`.
 pub fn quick(source: &Source) -> Result<Counts> {
-    run(source, &units()?.into_iter().filter(|unit| unit.entry.quick).collect::<Vec<_>>())
+    let quick: Vec<_> = units()?.into_iter().filter(|unit| unit.entry.quick).collect();
+    run(source, &quick, &Report::begin(quick.len()))
 }
 
 /// What the units have in common.
@@ -72,9 +73,8 @@ impl Outcome {
 }
 
 /// Crashes these; each unit is one test.
-pub fn run(source: &Source, units: &[Unit]) -> Result<Counts> {
+pub fn run(source: &Source, units: &[Unit], report: &Report) -> Result<Counts> {
     let parts = Parts::of(source, units)?;
-    let report = Report::begin(units.len());
     let names: Vec<_> = units.iter().map(|unit| unit.name.as_str()).collect();
     let began = Instant::now();
     let outcomes = parallel::run(&names, |at, progress| {
@@ -99,10 +99,10 @@ pub fn run(source: &Source, units: &[Unit]) -> Result<Counts> {
             properties += outcome.verdict.as_expected;
         }
     }
-    println!(
+    report.comment(&format!(
         "machines: {crashes} crashes in {:.0} s, {properties} properties as expected",
         began.elapsed().as_secs_f64()
-    );
+    ));
     Ok(counts)
 }
 

@@ -62,19 +62,24 @@ pub fn names(pattern: Option<&str>) -> Result<Vec<String>> {
 ///
 /// The cases are booted by kernels of this flavour, the crashes of the evidence by `minimal` ones, and a
 /// machine by what it says.
-pub fn run(source: &Source, flavour: &str, pattern: Option<&str>) -> Result<Counts> {
+pub fn run(
+    source: &Source,
+    flavour: &str,
+    pattern: Option<&str>,
+    report: &Report,
+) -> Result<Counts> {
     let cases = cases::load()?;
     let (entries, evidence) = asked_for(&cases, pattern);
     let mut counts = Counts::default();
     if !entries.is_empty() {
-        counts += run_entries(source, flavour, &entries)?;
+        counts += run_entries(source, flavour, &entries, report)?;
     }
     if !evidence.is_empty() {
-        counts += evidence_cases::run(source, &evidence)?;
+        counts += evidence_cases::run(source, &evidence, report)?;
     }
     let machines = machines(pattern)?;
     if !machines.is_empty() {
-        counts += machine_cases::run(source, &machines)?;
+        counts += machine_cases::run(source, &machines, report)?;
     }
     Ok(counts)
 }
@@ -83,7 +88,8 @@ pub fn run(source: &Source, flavour: &str, pattern: Option<&str>) -> Result<Coun
 pub fn run_quick(source: &Source) -> Result<Counts> {
     let mut cases = cases::load()?;
     cases.retain(|case| case.quick);
-    run_entries(source, "minimal", &entries(&cases))
+    let entries = entries(&cases);
+    run_entries(source, "minimal", &entries, &Report::begin(entries.len()))
 }
 
 /// The runs of `cases`, and those of the evidence, that have `pattern` in their names.
@@ -131,7 +137,12 @@ impl Column {
     }
 }
 
-fn run_entries(source: &Source, flavour: &str, entries: &[Entry<'_>]) -> Result<Counts> {
+fn run_entries(
+    source: &Source,
+    flavour: &str,
+    entries: &[Entry<'_>],
+    report: &Report,
+) -> Result<Counts> {
     let kernel = |series| {
         let variant = Variant { series, mapping_2017: false };
         obtain(&Spec { source: source.clone(), variant, flavour: flavour.into() })
@@ -144,7 +155,6 @@ fn run_entries(source: &Source, flavour: &str, entries: &[Entry<'_>]) -> Result<
     let (stock, series) = (column(false)?, column(true)?);
     let (qemu, guest) = (deps::qemu()?, Guest::find()?);
     let application = build::firmware::obtain()?;
-    let report = Report::begin(entries.len());
     let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
     let outcomes = parallel::run(&names, |at, progress| {
         let entry = &entries[at];
@@ -171,7 +181,7 @@ fn run_entries(source: &Source, flavour: &str, entries: &[Entry<'_>]) -> Result<
     }
     for (name, column) in [("stock", stock), ("series", series)] {
         if column.boots > 0 {
-            println!("{}", column.shown(name));
+            report.comment(&column.shown(name));
         }
     }
     Ok(counts)

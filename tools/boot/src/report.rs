@@ -16,6 +16,11 @@ impl Report {
         Self { number: Mutex::new(0) }
     }
 
+    /// Says something that is about no single test.
+    pub fn comment(&self, text: &str) {
+        println!("# {text}");
+    }
+
     /// Prints what there is to say of a test, and whether it passed.
     pub fn result(&self, name: &str, said: &str, passed: bool) {
         let mut number = self.number.lock().expect("nothing panics with the lock");

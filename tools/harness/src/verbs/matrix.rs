@@ -8,7 +8,7 @@ use crate::{
     opt::{Flag, MatrixOptions},
 };
 use anyhow::Result;
-use boot::{Counts, matrix};
+use boot::{Counts, matrix, report::Report};
 use build::{config, deps, kernel::Source};
 use std::process::ExitCode;
 use util::setup;
@@ -44,10 +44,12 @@ pub fn run(options: MatrixOptions) -> Result<ExitCode> {
     }
     let source = options.kernel.source()?;
     deps::ensure_for("matrix")?;
-    let mut counts = matrix::run(&source, &options.flavour, pattern)?;
+    let report = Report::begin(boots.len() + on_host.len());
+    let mut counts = matrix::run(&source, &options.flavour, pattern, &report)?;
     for OnHost { name, run } in on_host {
-        println!("== {name}");
-        counts += run(&source)?;
+        let of_host = run(&source)?;
+        report.result(name, &shown(of_host), of_host.failed == 0);
+        counts += of_host;
     }
     println!("{}", shown(counts));
     Ok(status(counts))

@@ -6,7 +6,7 @@ use crate::{
     case_boot::{set, spans},
     crash_case::{Crash, Loader},
     facts::{Access, Facts},
-    iomem::{anywhere, top_level},
+    iomem::{ACPI_TABLES, CRASH_KERNEL, SYSTEM_RAM, anywhere, top_level},
     iomem_readers,
     kexec_tools::KexecTools,
     ktap::Ending,
@@ -21,10 +21,6 @@ use oracle::Set;
 use regex::Regex;
 use std::{collections::BTreeMap, sync::LazyLock};
 use util::hash::sha256;
-
-const ACPI_TABLES: &str = "ACPI Tables";
-const SYSTEM_RAM: &str = "System RAM";
-const CRASH_KERNEL: &str = "Crash kernel";
 
 /// What the first kernel said.
 pub fn first(look: Look<'_>) -> Option<&Facts> {

@@ -9,6 +9,7 @@ use crate::{
     span::{Span, covers},
 };
 use anyhow::{Context, Result, bail};
+use oracle::section;
 use regex::Regex;
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -63,11 +64,6 @@ pub fn swiotlb(log: &Log) -> u64 {
         .filter_map(|line| MAPPED.captures(line))
         .map(|parts| hex(&parts[2]).saturating_sub(hex(&parts[1])))
         .sum()
-}
-
-/// How much memory one section has, with pages of `page` bytes: SECTION_SIZE_BITS.
-fn section(page: u64) -> u64 {
-    if page == 64 << 10 { 512 << 20 } else { 128 << 20 }
 }
 
 /// What the memory map of one section takes: 64 bytes for each page.

@@ -30,7 +30,7 @@ pub struct Configured {
     last: u64,
     /// The size of the linear map in bytes.
     linear_map: u64,
-    /// The size of a section in bytes (`arch/arm64/include/asm/sparsemem.h`).
+    /// The size of a section in bytes.
     section: u64,
 }
 
@@ -62,7 +62,7 @@ impl Configured {
             page,
             last: (1 << number("ARM64_PA_BITS")?) - 1,
             linear_map: 1 << (number("ARM64_VA_BITS")? - 1),
-            section: if page < 0x1_0000 { 1 << 27 } else { 1 << 29 },
+            section: oracle::section(page),
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     crash_case::Crash,
     facts::Facts,
     fence::{Laid, lost_in},
-    iomem::{anywhere, top_level},
+    iomem::{ACPI_TABLES, CRASH_KERNEL, anywhere, top_level},
     ktap::Ending,
     run::End,
     span::{Span, covers, list},
@@ -32,11 +32,11 @@ pub fn judge(case: &Case, crash: &Crash, series: bool) -> Result<Said> {
 
     let acpi = first.acpi_reclaim();
     for (which, facts) in [("first", first), ("crash", second)] {
-        let shown = top_level(&facts.iomem, "ACPI Tables");
+        let shown = top_level(&facts.iomem, ACPI_TABLES);
         let wanted = if series { acpi.as_slice() } else { &[] };
         ensure!(shown == wanted, "ACPI Tables of the {which} kernel: {}", list(&shown));
     }
-    let own = anywhere(&first.iomem, "Crash kernel");
+    let own = anywhere(&first.iomem, CRASH_KERNEL);
     let mapped: Vec<_> = second.memblock.mapped().collect();
     let allowed = own.iter().chain(&acpi).copied();
     ensure!(covers(allowed, mapped.iter().copied()), "memblock has {}", list(&mapped));

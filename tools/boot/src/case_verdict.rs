@@ -5,7 +5,7 @@
 use crate::{
     case_boot::{CaseBoot, dump, set},
     firmware_boot::{KERNEL_PHASE, Seen},
-    iomem::top_level,
+    iomem::{SYSTEM_RAM, top_level},
     ktap::Ending,
     rules::{self, Found, same},
     run::End,
@@ -195,7 +195,7 @@ fn taken(boot: &CaseBoot<'_>) -> Result<(Stock, String)> {
     }
     let seen = healthy(boot)?;
     // R2: what the series shows as System RAM and as ACPI Tables is what is System RAM here.
-    let ram = set(top_level(&seen.iomem, "System RAM"));
-    same("System RAM", &ram, &mapped.whole_pages(boot.boot.page))?;
+    let ram = set(top_level(&seen.iomem, SYSTEM_RAM));
+    same(SYSTEM_RAM, &ram, &mapped.whole_pages(boot.boot.page))?;
     Ok((Stock::Given, format!("boots with what it was given, {} MiB", mapped.bytes() >> 20)))
 }

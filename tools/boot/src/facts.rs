@@ -186,6 +186,9 @@ impl Facts {
 }
 
 #[cfg(test)]
+use crate::iomem::{ACPI_TABLES, SYSTEM_RAM};
+
+#[cfg(test)]
 impl Facts {
     /// The facts of a crash kernel of the series, made up.
     pub(crate) fn made_up() -> Self {
@@ -195,7 +198,7 @@ impl Facts {
         let resource = |span, name: &str| Resource { span, name: name.into(), children: vec![] };
         Self {
             release: "7.3.4".into(),
-            iomem: vec![resource(given, "System RAM"), resource(acpi, "ACPI Tables")],
+            iomem: vec![resource(given, SYSTEM_RAM), resource(acpi, ACPI_TABLES)],
             efi_map: vec![Descriptor {
                 span: acpi,
                 kind: efi_map::ACPI_RECLAIM.into(),

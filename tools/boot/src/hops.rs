@@ -6,7 +6,7 @@ use crate::{
     answers::{different_tables, first},
     crash_case::Loader,
     facts::Facts,
-    iomem::top_level,
+    iomem::{ACPI_TABLES, top_level},
     ktap::Ending,
     properties::{Answer, Look},
     span::list,
@@ -68,9 +68,9 @@ fn same_in(facts: &Facts, last: &Facts, same_kernel: bool) -> Result<(), String>
     if reclaim.is_empty() || reclaim != last.acpi_reclaim() {
         return Err(format!("ACPI Reclaim is {}", list(&reclaim)));
     }
-    let tables = top_level(&facts.iomem, "ACPI Tables");
+    let tables = top_level(&facts.iomem, ACPI_TABLES);
     let fits = match same_kernel {
-        true => tables == top_level(&last.iomem, "ACPI Tables"),
+        true => tables == top_level(&last.iomem, ACPI_TABLES),
         // It has the series and the other has not, or the other way round.
         false => tables.is_empty() || tables == facts.acpi_reclaim(),
     };
@@ -117,7 +117,7 @@ mod tests {
             facts
         };
         assert_eq!(same_in(&last, &last, true), Ok(()));
-        let stock = with(|facts| facts.iomem.retain(|resource| resource.name != "ACPI Tables"));
+        let stock = with(|facts| facts.iomem.retain(|resource| resource.name != ACPI_TABLES));
         assert_eq!(same_in(&stock, &last, false), Ok(()));
         assert_eq!(same_in(&stock, &last, true).unwrap_err(), "ACPI Tables is none");
         let moved = with(|facts| facts.iomem[1].span.end += 0x1000);

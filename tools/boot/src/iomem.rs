@@ -5,6 +5,13 @@
 use crate::span::Span;
 use anyhow::{Context, Result};
 
+/// What memory is called that the kernel uses.
+pub const SYSTEM_RAM: &str = "System RAM";
+/// What the tables are called.
+pub const ACPI_TABLES: &str = "ACPI Tables";
+/// What the memory for a crash kernel is called.
+pub const CRASH_KERNEL: &str = "Crash kernel";
+
 /// One line of /proc/iomem with the lines below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {

@@ -6,12 +6,10 @@
 //! kexec-tools a line that is not the kernel's own takes them from the last System RAM.
 
 use crate::{
-    iomem::{Resource, anywhere},
+    iomem::{CRASH_KERNEL, Resource, SYSTEM_RAM, anywhere},
     span::{Span, merged},
 };
 
-const SYSTEM_RAM: &str = "System RAM";
-const CRASH_KERNEL: &str = "Crash kernel";
 /// Where kexec-tools load a kernel over what is there: it is not running any more by then.
 const REPLACED: [&str; 2] = ["Kernel code", "Kernel data"];
 
@@ -80,9 +78,8 @@ fn lines(tree: &[Resource]) -> Vec<&Resource> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::iomem::parse;
+    use crate::iomem::{ACPI_TABLES, parse};
 
-    const ACPI_TABLES: &str = "ACPI Tables";
     const TABLES: Span = Span { start: 0x5c43_0000, end: 0x5c44_0000 };
 
     fn tree(text: &str) -> Vec<Resource> {

@@ -5,7 +5,7 @@
 use crate::{
     case_boot::{set, spans},
     facts::Facts,
-    iomem::top_level,
+    iomem::{SYSTEM_RAM, top_level},
     properties::Answer,
     span::{Span, list},
 };
@@ -96,7 +96,7 @@ impl MemoryMap {
 /// What of System RAM is not `here`, and is in stock's.
 fn lost(facts: &Facts, here: &[Span], stock: &[Span]) -> Vec<Span> {
     let [here, stock] = [here, stock].map(|spans| set(spans.iter().copied()));
-    spans(&set(top_level(&facts.iomem, "System RAM")).and(&stock).without(&here))
+    spans(&set(top_level(&facts.iomem, SYSTEM_RAM)).and(&stock).without(&here))
 }
 
 /// /proc/kcore of both kernels has all System RAM that it has in stock, and their pages.
@@ -120,6 +120,7 @@ pub fn as_in_stock(kernels: [(&Facts, &Facts); 2]) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::iomem::ACPI_TABLES;
 
     const INFO: [&str; 5] = [
         "PAGESIZE=4096",
@@ -169,8 +170,8 @@ mod tests {
     fn the_tables_may_be_lost_and_nothing_else() {
         let of = |spans: &[Span]| Kcore { memory: spans.to_vec(), pages: spans.to_vec() };
         let mut stock = Facts::made_up();
-        let ram = top_level(&stock.iomem, "System RAM")[0];
-        let tables = top_level(&stock.iomem, "ACPI Tables")[0];
+        let ram = top_level(&stock.iomem, SYSTEM_RAM)[0];
+        let tables = top_level(&stock.iomem, ACPI_TABLES)[0];
         stock.kcore = Some(of(&[ram, tables]));
         let holds = |kcore| {
             let facts = Facts { kcore, ..Facts::made_up() };

@@ -5,7 +5,7 @@
 
 use crate::{
     case_boot::set,
-    iomem::{Resource, top_level},
+    iomem::{ACPI_TABLES, Resource, SYSTEM_RAM, top_level},
     memblock::Dump,
 };
 use anyhow::{Result, ensure};
@@ -34,10 +34,10 @@ pub fn kept(boot: &Boot, memory: &Memory, found: &Found<'_>) -> Result<()> {
     ensure!(allocatable.is_empty(), "{:?} can be allocated", allocatable.spans());
 
     let wanted = shown(boot, memory);
-    same("System RAM", &set(top_level(found.iomem, "System RAM")), &wanted.system_ram)?;
-    same("ACPI Tables", &set(top_level(found.iomem, "ACPI Tables")), &wanted.acpi_tables)?;
+    same(SYSTEM_RAM, &set(top_level(found.iomem, SYSTEM_RAM)), &wanted.system_ram)?;
+    same(ACPI_TABLES, &set(top_level(found.iomem, ACPI_TABLES)), &wanted.acpi_tables)?;
     let parent =
-        |resource: &&Resource| resource.name == "ACPI Tables" && !resource.children.is_empty();
+        |resource: &&Resource| resource.name == ACPI_TABLES && !resource.children.is_empty();
     let parents = found.iomem.iter().filter(parent).count();
     ensure!(parents == 0, "{parents} ranges of ACPI Tables have something below");
     let most = memory.allocatable.bytes();

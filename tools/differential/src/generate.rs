@@ -257,7 +257,7 @@ fn order(plan: &Plan, page: u64) -> Order {
         last: (1 << phys_bits) - 1,
         linear_map: 1 << linear_map_bits,
         room: 0,
-        section: if page < 1 << 16 { 1 << 27 } else { 1 << 29 },
+        section: oracle::section(page),
     };
     boot.room = room(&boot);
 

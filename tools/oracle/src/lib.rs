@@ -23,6 +23,12 @@ pub use pieces::{Set, Span};
 pub use property::{Cells, Fault, given, judged, number};
 pub use shown::{Shown, shown};
 
+/// The size of a section of memory in bytes, with native pages of `page` bytes
+/// (`SECTION_SIZE_BITS`, `arch/arm64/include/asm/sparsemem.h`).
+pub fn section(page: u64) -> u64 {
+    if page < 0x1_0000 { 1 << 27 } else { 1 << 29 }
+}
+
 /// Everything that the memory of a boot follows from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boot {
@@ -64,7 +70,7 @@ impl Default for Boot {
             last: (1 << 52) - 1,
             linear_map: 1 << 63,
             room: usize::MAX,
-            section: 1 << 27,
+            section: section(0x1000),
         }
     }
 }

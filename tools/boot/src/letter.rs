@@ -5,7 +5,7 @@
 use crate::{
     crash_case::{Crash, Loader},
     facts::Facts,
-    iomem::Resource,
+    iomem::{ACPI_TABLES, Resource, SYSTEM_RAM},
     span::Span,
     table::{Answers, Row},
 };
@@ -13,7 +13,7 @@ use crate::{
 /// The name of memory that the kernel reserved, below `System RAM`.
 const RESERVED: &str = "reserved";
 /// The entries that the series is about.
-const SHOWN: [&str; 2] = ["System RAM", "ACPI Tables"];
+const SHOWN: [&str; 2] = [SYSTEM_RAM, ACPI_TABLES];
 /// How wide one column of /proc/iomem is.
 const WIDTH: usize = 36;
 
@@ -26,6 +26,10 @@ pub fn table(rows: &[Row]) -> String {
             Loader::ALL.map(|loader| mark(answers, loader)).map(|mark| format!(" {mark}")).join(" ")
         };
         let name = row.name();
+        if row.is_beside_stock() {
+            text += &format!("{name:54} {:7}   {}\n", "", marks(row.series()));
+            continue;
+        }
         text += &format!("{name:54} {}   {}\n", marks(row.stock()), marks(row.series()));
     }
     text

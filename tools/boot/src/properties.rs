@@ -133,6 +133,11 @@ impl Property {
         Self { when, ..self }
     }
 
+    /// Whether it is a comparison with stock.
+    pub fn is_beside_stock(&self) -> bool {
+        matches!(self.when, When::BesideStock)
+    }
+
     /// Whether it is asked for, in a crash of which this was asked.
     pub fn is_asked(&self, asked: &Asked, beside_stock: bool) -> bool {
         match self.when {

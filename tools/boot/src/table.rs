@@ -22,7 +22,8 @@ pub struct Row {
     property: &'static Property,
     stock: Answers,
     series: Answers,
-    stock_expected: Expected,
+    /// What stock must answer; [`None`] where it is what the series is compared with.
+    stock_expected: Option<Expected>,
 }
 
 impl Row {
@@ -33,14 +34,20 @@ impl Row {
         stock: Answers,
         series: Answers,
     ) -> Self {
-        let stock_expected =
+        let of_stock =
             if mapping_2017 { property.of_dying(property.stock) } else { property.stock };
+        let stock_expected = (!property.is_beside_stock()).then_some(of_stock);
         Self { property, stock, series, stock_expected }
     }
 
     /// The property's name.
     pub fn name(&self) -> &'static str {
         self.property.name
+    }
+
+    /// Whether stock is what the series is compared with, and is not judged.
+    pub fn is_beside_stock(&self) -> bool {
+        self.stock_expected.is_none()
     }
 
     /// What stock answered.
@@ -54,17 +61,19 @@ impl Row {
     }
 
     fn as_expected(&self) -> bool {
-        met(self.stock_expected, &self.stock) && met(Expected::Holds, &self.series)
+        self.stock_expected.is_none_or(|expected| met(expected, &self.stock))
+            && met(Expected::Holds, &self.series)
     }
 
     /// What is not as expected, for the verdict.
     fn complaints(&self) -> Vec<String> {
         let columns = [
             ("stock", &self.stock, self.stock_expected),
-            ("series", &self.series, Expected::Holds),
+            ("series", &self.series, Some(Expected::Holds)),
         ];
         let mut complaints = Vec::new();
         for (column, answers, expected) in columns {
+            let Some(expected) = expected else { continue };
             for (loader, answer) in answers {
                 if !expected.met_by(*loader, answer.as_ref()) {
                     complaints.push(format!(
@@ -97,8 +106,9 @@ fn said(answer: Option<&Answer>) -> String {
 }
 
 /// One cell: the loaders' answers, or one when they agree.
-fn cell(answers: &Answers, expected: Expected) -> Cell {
+fn cell(answers: &Answers, expected: Option<Expected>) -> Cell {
     let text = |answer: &Option<Answer>| match answer {
+        Some(answer) if expected.is_none() => format!("  {}", answer.says),
         Some(answer) => format!("{} {}", if answer.holds { "+" } else { "-" }, answer.says),
         None => "  not reached".into(),
     };
@@ -113,12 +123,11 @@ fn cell(answers: &Answers, expected: Expected) -> Cell {
             .join("\n"),
     };
     let cell = Cell::new(text);
-    if !met(expected, answers) {
-        cell.fg(Color::Red)
-    } else if expected == Expected::Holds {
-        cell.fg(Color::Green)
-    } else {
-        cell
+    match expected {
+        None => cell,
+        Some(expected) if !met(expected, answers) => cell.fg(Color::Red),
+        Some(Expected::Holds) => cell.fg(Color::Green),
+        Some(_) => cell,
     }
 }
 
@@ -138,7 +147,7 @@ pub fn render(rows: &[Row]) -> String {
         table.add_row([
             Cell::new(row.property.name),
             cell(&row.stock, row.stock_expected),
-            cell(&row.series, Expected::Holds),
+            cell(&row.series, Some(Expected::Holds)),
         ]);
     }
     // Names are read as one line; values may wrap.

@@ -14,7 +14,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use util::{command::Cmd, setup};
+use util::{command::Cmd, hash, setup};
 
 const PASSWORD: &str = "snakeoil";
 
@@ -46,9 +46,13 @@ pub fn machine(qemu: &Qemu) -> Result<Qemu> {
 
 /// The same kernel, signed; it is kept beside the one that is not.
 pub fn signed(kernel: &Kernel) -> Result<Kernel> {
-    let image = kernel.image.with_extension("signed");
+    let key = Key::find()?;
+    let certificate = fs::read(&key.certificate)
+        .with_context(|| format!("cannot read {}", key.certificate.display()))?;
+    let by = hash::Key::new().part("certificate", certificate).short();
+    let image = kernel.image.with_extension(format!("signed-{by}"));
     if !image.exists() {
-        sign(&Key::find()?, &kernel.image, &image)
+        sign(&key, &kernel.image, &image)
             .with_context(|| format!("cannot sign {}", kernel.image.display()))?;
     }
     Ok(Kernel { image, described: format!("{}, signed", kernel.described), ..kernel.clone() })

@@ -20,6 +20,7 @@ makedumpfile_log() {
 # Without what nobody asks for: pages that are free, zero, of a cache, or of processes.
 makedumpfile_filtered() {
 	makedumpfile -d 31 -c /proc/vmcore /run/filtered &&
+		[ "$(stat -c %s /run/filtered)" -lt "$(stat -c %s /proc/vmcore)" ] &&
 		makedumpfile --dump-dmesg /run/filtered /run/filtered-log &&
 		has_log /run/filtered-log
 }

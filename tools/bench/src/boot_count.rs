@@ -8,11 +8,9 @@ use crate::{
     symbols::Symbols,
 };
 use anyhow::{Context, Result, ensure};
-use boot::{
-    crash_case::{CRASH_MEMORY, Loader},
-    guest::Guest,
-};
+use boot::{crash_case::Loader, guest::Guest};
 use build::{deps::Qemu, kernel::Kernel};
+use machines::CRASH_MEMORY;
 use std::path::Path;
 use util::place;
 
@@ -75,7 +73,7 @@ fn measure(
     let (command_line, archive) = match which {
         Which::First => (COMMAND_LINE.to_owned(), guest.boot_only()?),
         Which::Crash => (
-            format!("{COMMAND_LINE} crashkernel={}M", CRASH_MEMORY >> 20),
+            format!("{COMMAND_LINE} {}", machines::reservation(CRASH_MEMORY)),
             guest.crash_at_once(
                 Loader::File,
                 &kernel.image,

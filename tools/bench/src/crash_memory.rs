@@ -5,12 +5,13 @@
 use crate::machine::Machine;
 use anyhow::{Context, Result, ensure};
 use boot::{
-    crash_case::{CRASH_MEMORY, Loader},
+    crash_case::Loader,
     guest::Guest,
     log::{self, Log},
     run::{self, End, Phase},
 };
 use build::{deps::Qemu, kernel::Kernel};
+use machines::CRASH_MEMORY;
 use regex::Regex;
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -19,16 +19,13 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use build::{deps::Qemu, kernel::Kernel};
-use machines::Hardware;
+use machines::{CRASH_MEMORY, CRASH_OPTIONS, Hardware, reservation};
 use std::{
     fs::{self, File},
     io::BufWriter,
     path::PathBuf,
 };
 use util::place;
-
-/// What crashkernel= gives the crash kernel, in bytes.
-pub const CRASH_MEMORY: u64 = 256 << 20;
 
 /// The phase in which the first kernel crashes, when it does at once.
 const PANIC_PHASE: &str = "panic";
@@ -110,6 +107,8 @@ pub struct CrashCase<'a> {
     pub takes_all_memory: bool,
     /// What is asked of the guest besides.
     pub asked: Asked,
+    /// Parts of lines of the console that are no trouble here.
+    pub expected_trouble: Vec<String>,
     /// How many times as long as usual each phase may take.
     pub patience: u32,
     /// The kernel that every other hop starts, if not the first one.
@@ -159,16 +158,17 @@ impl<'a> CrashCase<'a> {
             kexec_tools: KexecTools::default(),
             hardware: Hardware::default(),
             evidence_pages: 256,
-            reservation: format!("crashkernel={}M", CRASH_MEMORY >> 20),
+            reservation: reservation(CRASH_MEMORY),
             first_options: String::new(),
             crash_command_line: String::new(),
             takes_all_memory: false,
             asked: Asked::default(),
+            expected_trouble: Vec::new(),
             patience: 1,
             through: None,
             firmware: None,
         }
-        .told("nr_cpus=1 reset_devices")
+        .told(CRASH_OPTIONS)
     }
 
     /// The same where the crash kernel is told `options` besides.
@@ -254,7 +254,8 @@ impl<'a> CrashCase<'a> {
         run: Run,
     ) -> Result<Crash> {
         let (firmware, mut logs) = log::kernels(&run.console);
-        let trouble = trouble::scan(&firmware, &logs, self.asked.cause);
+        let mut trouble = trouble::scan(&firmware, &logs, self.asked.cause);
+        trouble.retain(|line| !self.expected_trouble.iter().any(|text| line.contains(text)));
         let hops = self.asked.hops;
         logs.resize_with(logs.len().max(hops + 2), Log::default);
         let facts = |log: &Log, which: &str| {
@@ -279,8 +280,8 @@ impl<'a> CrashCase<'a> {
             earlier,
             first: facts(&logs[0], "first kernel"),
             second,
-            first_log: logs.swap_remove(0),
-            second_log: logs.swap_remove(0),
+            first_log: logs.remove(0),
+            second_log: logs.remove(0),
             dump,
             evidence,
             evidence_found,

@@ -8,7 +8,7 @@ use crate::{
     crash_case::{CrashCase, Loader},
     evidence_outcome::{Expected, Then, judge},
     guest::Guest,
-    machine::{DISK, EARLY_CONSOLE},
+    machine::{self, EARLY_CONSOLE},
     parallel,
     report::Report,
     witness::{FIXED_PLACE, Spoil, WitnessCase},
@@ -19,7 +19,6 @@ use build::{
     kernel::{Kernel, Source, Spec, Variant, obtain},
 };
 use machines::Hardware;
-use std::fs;
 
 /// One crash, and what comes of it.
 #[derive(Clone)]
@@ -255,7 +254,7 @@ pub fn run(source: &Source, cases: &[Case], report: &Report) -> Result<Counts> {
         let outcome = judge(&seen, case.expected);
         if outcome.is_ok() {
             // So is the dump, and there is nothing in it that is not known.
-            fs::remove_file(seen.crash.dir.join(DISK))?;
+            machine::clean(&seen.crash.dir)?;
         }
         let seconds = seen.crash.run.took.as_secs_f64();
         let said = match &outcome {

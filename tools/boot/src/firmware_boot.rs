@@ -14,7 +14,7 @@ use crate::{
     iomem::{self, Resource},
     ktap,
     log::{self, Log},
-    machine::Machine,
+    machine::{self, Machine},
     run::{self, Phase, Run},
     trouble, usable_memory,
 };
@@ -150,7 +150,7 @@ impl FirmwareBoot<'_> {
 
         let memory = GuestMemory::new(machine.hardware.memory, &machine.dir)?;
         let run = run::run(&memory.attached(machine.cmd()), &machine.dir, &PHASES, progress)?;
-        machine.clean()?;
+        machine::clean(&machine.dir)?;
         let (firmware, mut logs) = log::kernels(&run.console);
         let trouble = trouble::scan(&firmware, &logs, Cause::default());
         logs.resize_with(logs.len().max(1), Log::default);

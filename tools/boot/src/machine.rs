@@ -29,7 +29,10 @@ pub struct Machine<'a> {
 }
 
 /// The disk, among the machine's files.
-pub const DISK: &str = "vmcore";
+const DISK: &str = "vmcore";
+
+/// The firmware's variables, among them as well.
+const VARIABLES: &str = "vars.fd";
 
 /// Where a machine of more memory, in MiB, is likely to have more than the host: most of it is never
 /// touched, and the host is not asked to keep it.
@@ -51,7 +54,7 @@ impl Machine<'_> {
     }
 
     fn variables(&self) -> PathBuf {
-        self.dir.join("vars.fd")
+        self.dir.join(VARIABLES)
     }
 
     /// The command that switches it on.
@@ -153,14 +156,6 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Removes what the script makes anew, and is large.
-    pub fn clean(&self) -> Result<()> {
-        for path in [self.variables(), self.disk()] {
-            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-        Ok(())
-    }
-
     /// All of the machine's memory fits on the disk, and the headers of the dump.
     fn disk_bytes(&self) -> u64 {
         (self.hardware.memory + 64) << 20
@@ -178,6 +173,15 @@ impl Machine<'_> {
             self.cmd()
         )
     }
+}
+
+/// Removes what the script in `dir`, a machine's, makes anew, and is large: the disk and the variables.
+pub fn clean(dir: &Path) -> Result<()> {
+    for name in [VARIABLES, DISK] {
+        let path = dir.join(name);
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// What runs: QEMU, its version, and the firmware.
@@ -298,6 +302,8 @@ mod tests {
         let script = fs::read_to_string(dir.path().join("qemu.sh")).unwrap();
         let lines: Vec<_> = script.lines().collect();
         assert_eq!(lines[0], "#!/bin/sh");
+        clean(dir.path()).unwrap();
+        assert!(!machine.variables().exists() && !machine.disk().exists());
         assert!(lines[3].starts_with("cp ") && lines[3].ends_with("/vars.fd"), "{script}");
         assert!(lines[6].starts_with("exec qemu-system-aarch64 "), "{script}");
     }

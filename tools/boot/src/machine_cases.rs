@@ -9,7 +9,7 @@ use crate::{
     crash_case::{Crash, CrashCase},
     firmware_boot::Firmware,
     guest::Guest,
-    machine::DISK,
+    machine,
     machine_units::{Unit, units},
     machine_verdict::{Crashed, Verdict, judge},
     parallel,
@@ -28,7 +28,6 @@ use machines::{
 };
 use std::{
     collections::BTreeMap,
-    fs,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -196,7 +195,7 @@ impl Unit {
                 column: *column,
                 loader: self.loader,
                 crash,
-                stock: stock.map(|(_, stock)| stock),
+                stock: stock.filter(|stock| stock.0 != *column).map(|(_, stock)| stock),
                 configured: [
                     kernel(&self.entry.first, column.first())?,
                     kernel(&self.entry.crash, column.crash())?,
@@ -210,9 +209,9 @@ impl Unit {
             verdict.complaints.extend(said.complaints.iter().map(which));
         }
         if verdict.complaints.is_empty() {
-            // The dumps are large, and there is nothing in them that is not known.
+            // There is nothing in the dumps that is not known.
             for (_, crash) in &crashed {
-                fs::remove_file(crash.dir.join(DISK))?;
+                machine::clean(&crash.dir)?;
             }
         }
         Ok(Outcome { crashes: crashed.len(), took: began.elapsed(), verdict })
@@ -241,6 +240,7 @@ impl Unit {
                 .alternates
                 .then(|| parts.kernel(&self.entry, &self.entry.first, !column.first()))
                 .transpose()?,
+            expected_trouble: self.entry.trouble.clone(),
             patience: self.entry.patience,
             firmware: parts.firmware(&self.entry)?,
             ..CrashCase::new(name, first, crash, self.loader).told(crash_options)

@@ -8,18 +8,19 @@ use crate::{
     compatibility,
     crash_case::{Crash, Loader},
     facts::Facts,
+    iomem::{ACPI_TABLES, SYSTEM_RAM},
     properties::{Answer, Expected, Look, Of, PROPERTIES, Property},
     rules::{self, Found},
 };
 use anyhow::{Result, bail, ensure};
-use machines::{Column, Entry, Tables};
+use machines::{By, Column, Entry, Says, Tables};
 use oracle::{Boot, Cells, Outcome};
 
 /// What a crash kernel with the series shares with stock's where tables are left out of memory.
 const LEFT_OUT: [&str; 2] = ["crash-memblock-memory", "crash-no-ioremap"];
 
-/// What the base of the linear map is rounded down to.
-const LINEAR_MAP_ALIGN: u64 = 1 << 30;
+/// What asks for accesses of the first kernel to /dev/mem.
+const ACCESSES: [&str; 2] = ["first-dev-mem", "dev-mem-beside"];
 
 /// What asks for all tables to be mapped. Where some are not, the rules alone say what is right.
 const MAPPED: [&str; 10] = [
@@ -36,7 +37,7 @@ const MAPPED: [&str; 10] = [
 ];
 
 /// What memory is called in /proc/iomem.
-const MEMORY: [&str; 3] = ["System RAM", "ACPI Tables", "reserved"];
+const MEMORY: [&str; 3] = [SYSTEM_RAM, ACPI_TABLES, "reserved"];
 
 /// What came of one crash.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,15 @@ pub struct Verdict {
     pub as_expected: usize,
     /// What was not, one line each.
     pub complaints: Vec<String>,
+}
+
+impl Verdict {
+    fn add(&mut self, as_expected: bool, complaint: impl FnOnce() -> String) {
+        match as_expected {
+            true => self.as_expected += 1,
+            false => self.complaints.push(complaint()),
+        }
+    }
 }
 
 /// One crash of a machine, by one loader.
@@ -58,7 +68,7 @@ pub struct Crashed<'a> {
     pub loader: Loader,
     /// What came of it.
     pub crash: &'a Crash,
-    /// What came of the same with stock, where that was done.
+    /// What came of the same with stock, where that was done and is something else.
     pub stock: Option<&'a Crash>,
     /// What the first kernel and the crash kernel were configured for.
     pub configured: [Configured; 2],
@@ -84,11 +94,24 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
             verdict.complaints.push(complaint(property, expected, answer.as_ref()));
         }
     }
-    for text in &entry.says {
-        match crash.first_log.lines().any(|line| line.contains(text)) {
-            true => verdict.as_expected += 1,
-            false => verdict.complaints.push(format!("the first kernel does not say '{text}'")),
+    for Says { line: text, by, columns } in &entry.says {
+        if !columns.is_empty() && !columns.contains(&column) {
+            continue;
         }
+        let (log, who) = match by {
+            By::First => (&crash.first_log, "first"),
+            By::Crash => (&crash.second_log, "crash"),
+        };
+        let said = log.lines().any(|line| line.contains(text));
+        verdict.add(said, || format!("the {who} kernel does not say '{text}'"));
+    }
+    for text in &entry.trouble {
+        let said = crash.run.console.contains(text);
+        verdict.add(said, || format!("no '{text}': it is trouble, and expected no more"));
+    }
+    if entry.log_overflows {
+        let none = crash.first.as_ref().is_ok_and(|facts| facts.dev_mem.is_empty());
+        verdict.add(none, || "the log does not overflow: take log-overflows away".into());
     }
     if not_reached > 0 {
         verdict.complaints.push(format!("{not_reached} more properties were not reached"));
@@ -99,18 +122,15 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
         .all(|unlike| unlike.property != "dump-tables" || !unlike.concerns(column, loader.name()));
     if entry.tables == Tables::Kept && usual {
         match as_documented(look, column) {
-            Ok(None) => {}
-            Ok(Some(true)) => verdict.as_expected += 1,
-            Ok(Some(false)) => verdict.complaints.push("Documentation says otherwise".into()),
-            Err(error) => verdict.complaints.push(format!("{error:#}")),
+            None => {}
+            Some(Ok(())) => verdict.as_expected += 1,
+            Some(Err(error)) => verdict.complaints.push(format!("{error:#}")),
         }
     }
     if let (Tables::Absent, true, Some(stock)) = (entry.tables, column.first(), stock) {
         let pairs = [(&crash.first, &stock.first), (&crash.second, &stock.second)];
-        match pairs.map(same_memory_shown) {
-            [true, true] => verdict.as_expected += 1,
-            _ => verdict.complaints.push("memory in /proc/iomem is not as in stock".into()),
-        }
+        let same = pairs.into_iter().all(same_memory_shown);
+        verdict.add(same, || "memory in /proc/iomem is not as in stock".into());
     }
     let kernels = [
         ("first", column.first(), &crash.first, crashed.configured[0], &entry.options),
@@ -145,6 +165,9 @@ fn expected(
     loader: Loader,
     property: &Property,
 ) -> Option<Expected> {
+    if entry.log_overflows && ACCESSES.contains(&property.key) {
+        return None;
+    }
     let about = |unlike: &&machines::Unlike| {
         unlike.property == property.key && unlike.concerns(column, loader.name())
     };
@@ -173,16 +196,19 @@ fn expected(
     Some(if entry.dies.contains(&column) { property.of_dying(usual) } else { usual })
 }
 
-/// Whether what Documentation says of these kernels is so; [`None`] if there is no dump to see it by.
-fn as_documented(look: Look<'_>, column: Column) -> Result<Option<bool>> {
-    let (Some(facts), Some(in_dump)) = (answers::second(look), answers::tables_are_in_dump(look))
-    else {
-        return Ok(None);
-    };
-    let row = compatibility::row(column)?;
+/// What Documentation says of these kernels is so; [`None`] if there is no dump to see it by.
+fn as_documented(look: Look<'_>, column: Column) -> Option<Result<()>> {
+    let facts = answers::second(look)?;
+    let in_dump = answers::tables_are_in_dump(look)?;
     let in_memory = [answers::in_memory(facts), answers::reserved(facts)];
     let in_memory = in_memory.iter().flatten().all(|answer| answer.holds);
-    Ok(Some(row.in_memory == in_memory && row.in_dump(look.loader) == in_dump?))
+    let compare = || {
+        let (row, in_dump) = (compatibility::row(column)?, in_dump?);
+        let same = row.in_memory == in_memory && row.in_dump(look.loader) == in_dump;
+        ensure!(same, "{row:?}, but in memory: {in_memory}, in the dump: {in_dump}");
+        Ok(())
+    };
+    Some(compare())
 }
 
 fn complaint(property: &Property, expected: Expected, answer: Option<&Answer>) -> String {
@@ -211,13 +237,6 @@ fn by_the_rules(facts: &Facts, configured: Configured, limit: Option<u64>) -> Re
         ensure!(back.without(&reserved).is_empty(), "memory that mem= does not give: {back:?}");
         memory.mapped = memory.mapped.or(&back);
     }
-    // arm64_memblock_init() drops what the linear map has no room for, and memory without a mapping
-    // counts. Where the series could only lose what stock loses, it leaves that to stock.
-    if let Some(reach) = memory.mapped.or(&memory.nomap).reach() {
-        let last = (reach.first & !(LINEAR_MAP_ALIGN - 1)).saturating_add(boot.linear_map - 1);
-        memory.mapped = memory.mapped.up_to(last);
-        memory.nomap = memory.nomap.up_to(last);
-    }
     let found = Found { dump: &facts.memblock, iomem: &facts.iomem, mem_total: facts.mem_total };
     rules::kept(&boot, &memory, &found)
 }
@@ -226,7 +245,7 @@ fn by_the_rules(facts: &Facts, configured: Configured, limit: Option<u64>) -> Re
 fn limit(options: &str) -> Option<u64> {
     let text = options.split_whitespace().find_map(|word| word.strip_prefix("mem="))?;
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
-    let shift = match &text[digits.len()..] {
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
         "G" => 30,
         "M" => 20,
         "K" => 10,
@@ -283,6 +302,7 @@ unlike = [{ property = "dump-whole", loader = "load", expected = "unasked", why 
     #[test]
     fn a_limit_has_a_unit() {
         assert_eq!(limit("nr_cpus=1 mem=192M quiet"), Some(192 << 20));
+        assert_eq!(limit("mem=1g a"), Some(1 << 30));
         assert_eq!(limit("mem=4096 a"), Some(4096));
         assert_eq!(limit("nr_cpus=1"), None);
     }

@@ -15,6 +15,17 @@ use serde::Deserialize;
 use std::fs;
 use util::{place, setup};
 
+/// How much memory a crash kernel has, in bytes, where nothing else is said.
+pub const CRASH_MEMORY: u64 = 256 << 20;
+
+/// What the first kernel is told so that the crash kernel has so many bytes.
+pub fn reservation(bytes: u64) -> String {
+    format!("crashkernel={}M", bytes >> 20)
+}
+
+/// What a crash kernel is told besides, where nothing else is said: it is what most servers tell it.
+pub const CRASH_OPTIONS: &str = "nr_cpus=1 reset_devices";
+
 /// One machine, its kernels, and its crashes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -59,8 +70,13 @@ pub struct Entry {
     pub headers_only: bool,
     /// How many times as long as usual each phase may take.
     pub patience: u32,
-    /// What the log of the first kernel says, each in some line: that the machine is what it should be.
-    pub says: Vec<String>,
+    /// What its kernels have to say: that the machine is what it should be.
+    pub says: Vec<Says>,
+    /// What of the console is no trouble, as stock says it as well; each has to be there.
+    pub trouble: Vec<String>,
+    /// Whether the log of the first kernel is longer than what it keeps: the guest then does not know where
+    /// tables are.
+    pub log_overflows: bool,
     /// What comes of the tables in a crash kernel with the series.
     pub tables: Tables,
     /// In which columns the crash kernel does not come up.
@@ -120,6 +136,31 @@ pub enum Tables {
     Unmapped,
     /// There are none: the machine is described by a device tree.
     Absent,
+}
+
+/// Something that a kernel has to say.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Says {
+    /// Part of a line of its log.
+    pub line: String,
+    /// Which kernel.
+    #[serde(default)]
+    pub by: By,
+    /// Where; everywhere, if there is none.
+    #[serde(default)]
+    pub columns: Vec<Column>,
+}
+
+/// One of two kernels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// The one that crashes.
+    #[default]
+    First,
+    /// The one that saves the dump.
+    Crash,
 }
 
 /// A property that is otherwise than usual.

@@ -2,7 +2,7 @@
 
 //! The file of machines as it is written.
 
-use crate::{Column, Entry, Hardware, Tables, Unlike};
+use crate::{CRASH_MEMORY, CRASH_OPTIONS, Column, Entry, Hardware, Says, Tables, Unlike};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -13,12 +13,21 @@ struct File {
     machine: Vec<Text>,
 }
 
+/// The same as it stands there.
+#[derive(Deserialize)]
+struct Raw {
+    machine: Vec<toml::Table>,
+}
+
 /// One machine; `machines.toml` says what each field means.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Text {
     name: String,
     what: String,
+    /// The entry above that it takes all other fields from; they are there when this is read.
+    #[serde(default)]
+    like: Option<String>,
     #[serde(default)]
     hazards: Vec<u32>,
     #[serde(default)]
@@ -56,7 +65,11 @@ struct Text {
     #[serde(default = "once")]
     patience: u32,
     #[serde(default)]
-    says: Vec<String>,
+    says: Vec<Says>,
+    #[serde(default)]
+    trouble: Vec<String>,
+    #[serde(default)]
+    log_overflows: bool,
     #[serde(default)]
     tables: Tables,
     #[serde(default)]
@@ -84,7 +97,7 @@ fn stable() -> String {
 }
 
 fn reservation() -> String {
-    "crashkernel=256M".into()
+    crate::reservation(CRASH_MEMORY)
 }
 
 fn sysrq() -> String {
@@ -95,14 +108,11 @@ fn once() -> u32 {
     1
 }
 
-/// What a crash kernel is told on most servers.
-const CRASH_OPTIONS: &str = "nr_cpus=1 reset_devices";
-
 /// The machines of a file; one that has several seeds is several machines.
 pub fn parse(text: &str) -> Result<Vec<Entry>> {
     let file: File = toml::from_str(text)?;
     let mut entries = Vec::new();
-    for text in file.machine {
+    for text in put_together(file, toml::from_str(text)?)? {
         let name = text.name.clone();
         let seeds = text.seeds.clone();
         let entry = text.entry().with_context(|| format!("the machine '{name}'"))?;
@@ -129,6 +139,32 @@ pub fn parse(text: &str) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// What an entry does not take from another one.
+const ITS_OWN: [&str; 4] = ["name", "what", "hazards", "quick"];
+
+/// The entries, each with what it takes from the one that it is like.
+fn put_together(file: File, raw: Raw) -> Result<Vec<Text>> {
+    let mut whole: Vec<toml::Table> = Vec::new();
+    let mut texts = Vec::new();
+    for (text, table) in file.machine.into_iter().zip(raw.machine) {
+        let Some(like) = &text.like else {
+            whole.push(table);
+            texts.push(text);
+            continue;
+        };
+        let name =
+            |other: &toml::Table| other.get("name").and_then(toml::Value::as_str) == Some(like);
+        let other = whole.iter().find(|other| name(other));
+        let mut entry =
+            other.with_context(|| format!("no machine above is called '{like}'"))?.clone();
+        entry.retain(|field, _| !ITS_OWN.contains(&field));
+        entry.extend(table);
+        texts.push(toml::Value::from(entry.clone()).try_into()?);
+        whole.push(entry);
+    }
+    Ok(texts)
+}
+
 impl Text {
     fn entry(self) -> Result<Entry> {
         ensure!(!self.columns.is_empty(), "it has no column");
@@ -141,6 +177,8 @@ impl Text {
         ensure!(self.hops > 0 || !self.alternates, "alternates, and no hops");
         let is_column = |column: &Column| self.columns.contains(column);
         ensure!(self.dies.iter().all(is_column), "dies: a column that it has not");
+        let said = self.says.iter().flat_map(|says| &says.columns);
+        ensure!(said.into_iter().all(is_column), "says: a column that it has not");
         for unlike in &self.unlike {
             let Unlike { property, columns, loader, why, .. } = unlike;
             ensure!(columns.iter().all(is_column), "unlike, {property}: a column that it has not");
@@ -175,6 +213,8 @@ impl Text {
             headers_only: self.headers_only,
             patience: self.patience,
             says: self.says,
+            trouble: self.trouble,
+            log_overflows: self.log_overflows,
             tables: self.tables,
             dies: self.dies,
             unlike: self.unlike,
@@ -219,6 +259,18 @@ unlike = [{ property = "a", loader = "load", expected = "fails", why = "b" }]
         assert_eq!(unlike.expected, Expected::Fails);
         assert!(unlike.concerns(Column::Series, "load"));
         assert!(!unlike.concerns(Column::Series, "file"));
+    }
+
+    #[test]
+    fn an_entry_is_like_another_one() {
+        let more = "[[machine]]\nname = \"b\"\nwhat = \"c\"\nlike = \"place\"\n\
+                    seeds = []\nfirst = \"16k\"\n";
+        let entries = parse(&format!("{FILE}{more}")).unwrap();
+        let (other, entry) = (&entries[0], &entries[2]);
+        assert_eq!((entry.name.as_str(), entry.first.as_str()), ("b", "16k"));
+        assert_eq!((&entry.unlike, &entry.columns), (&other.unlike, &other.columns));
+        let error = parse(&format!("{FILE}{}", more.replace("place", "peace"))).unwrap_err();
+        assert!(error.to_string().contains("no machine above is called 'peace'"), "{error}");
     }
 
     #[test]

@@ -221,6 +221,7 @@ impl Unit {
         let Entry { hardware, reservation, options, crash_options, .. } = &self.entry;
         let first = parts.kernel(&self.entry, &self.entry.first, column.first())?;
         let crash = parts.kernel(&self.entry, &self.entry.crash, column.crash())?;
+        let trouble = self.entry.trouble.iter().filter(|trouble| trouble.concerns(column));
         let name = format!("{}-{}-{}", self.entry.name, column.name(), self.loader.name());
         Ok(CrashCase {
             hardware: hardware.clone(),
@@ -240,7 +241,7 @@ impl Unit {
                 .alternates
                 .then(|| parts.kernel(&self.entry, &self.entry.first, !column.first()))
                 .transpose()?,
-            expected_trouble: self.entry.trouble.clone(),
+            expected_trouble: trouble.map(|trouble| trouble.line.clone()).collect(),
             patience: self.entry.patience,
             firmware: parts.firmware(&self.entry)?,
             ..CrashCase::new(name, first, crash, self.loader).told(crash_options)

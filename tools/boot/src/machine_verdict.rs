@@ -13,7 +13,7 @@ use crate::{
     rules::{self, Found},
 };
 use anyhow::{Result, bail, ensure};
-use machines::{By, Column, Entry, Says, Tables};
+use machines::{By, Column, Entry, Says, Tables, Trouble};
 use oracle::{Boot, Cells, Outcome};
 
 /// What a crash kernel with the series shares with stock's where tables are left out of memory.
@@ -94,10 +94,7 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
             verdict.complaints.push(complaint(property, expected, answer.as_ref()));
         }
     }
-    for Says { line: text, by, columns } in &entry.says {
-        if !columns.is_empty() && !columns.contains(&column) {
-            continue;
-        }
+    for Says { line: text, by, .. } in entry.says.iter().filter(|says| says.concerns(column)) {
         let (log, who) = match by {
             By::First => (&crash.first_log, "first"),
             By::Crash => (&crash.second_log, "crash"),
@@ -105,7 +102,7 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
         let said = log.lines().any(|line| line.contains(text));
         verdict.add(said, || format!("the {who} kernel does not say '{text}'"));
     }
-    for text in &entry.trouble {
+    for Trouble { line: text, .. } in entry.trouble.iter().filter(|line| line.concerns(column)) {
         let said = crash.run.console.contains(text);
         verdict.add(said, || format!("no '{text}': it is trouble, and expected no more"));
     }

@@ -72,8 +72,8 @@ pub struct Entry {
     pub patience: u32,
     /// What its kernels have to say: that the machine is what it should be.
     pub says: Vec<Says>,
-    /// What of the console is no trouble, as stock says it as well; each has to be there.
-    pub trouble: Vec<String>,
+    /// What of the console is expected trouble; each has to be there.
+    pub trouble: Vec<Trouble>,
     /// Whether the log of the first kernel is longer than what it keeps: the guest then does not know where
     /// tables are.
     pub log_overflows: bool,
@@ -152,6 +152,19 @@ pub struct Says {
     pub columns: Vec<Column>,
 }
 
+/// A line of trouble that is expected.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Trouble {
+    /// Part of it.
+    pub line: String,
+    /// Where; everywhere, if there is none.
+    #[serde(default)]
+    pub columns: Vec<Column>,
+    /// Why.
+    pub why: String,
+}
+
 /// One of two kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -194,11 +207,29 @@ pub enum Expected {
     Unasked,
 }
 
+impl Says {
+    /// Whether it is about this column.
+    pub fn concerns(&self, column: Column) -> bool {
+        concerns(&self.columns, column)
+    }
+}
+
+impl Trouble {
+    /// Whether it is about this column.
+    pub fn concerns(&self, column: Column) -> bool {
+        concerns(&self.columns, column)
+    }
+}
+
+/// Whether `columns`, of which none means all, have `column`.
+fn concerns(columns: &[Column], column: Column) -> bool {
+    columns.is_empty() || columns.contains(&column)
+}
+
 impl Unlike {
     /// Whether it is about this column and this loader.
     pub fn concerns(&self, column: Column, loader: &str) -> bool {
-        (self.columns.is_empty() || self.columns.contains(&column))
-            && self.loader.as_deref().is_none_or(|one| one == loader)
+        concerns(&self.columns, column) && self.loader.as_deref().is_none_or(|one| one == loader)
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! The file of machines as it is written.
 
-use crate::{CRASH_MEMORY, CRASH_OPTIONS, Column, Entry, Hardware, Says, Tables, Unlike};
+use crate::{CRASH_MEMORY, CRASH_OPTIONS, Column, Entry, Hardware, Says, Tables, Trouble, Unlike};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ struct Text {
     #[serde(default)]
     says: Vec<Says>,
     #[serde(default)]
-    trouble: Vec<String>,
+    trouble: Vec<Trouble>,
     #[serde(default)]
     log_overflows: bool,
     #[serde(default)]
@@ -177,8 +177,12 @@ impl Text {
         ensure!(self.hops > 0 || !self.alternates, "alternates, and no hops");
         let is_column = |column: &Column| self.columns.contains(column);
         ensure!(self.dies.iter().all(is_column), "dies: a column that it has not");
-        let said = self.says.iter().flat_map(|says| &says.columns);
-        ensure!(said.into_iter().all(is_column), "says: a column that it has not");
+        let mut said = self.says.iter().flat_map(|says| &says.columns);
+        ensure!(said.all(is_column), "says: a column that it has not");
+        for Trouble { columns, why, .. } in &self.trouble {
+            ensure!(columns.iter().all(is_column), "trouble: a column that it has not");
+            ensure!(!why.is_empty(), "trouble: no why");
+        }
         for unlike in &self.unlike {
             let Unlike { property, columns, loader, why, .. } = unlike;
             ensure!(columns.iter().all(is_column), "unlike, {property}: a column that it has not");

@@ -33,6 +33,10 @@ crash() {
 	panic-in-interrupt)
 		lkdtm PANIC_IN_HARDIRQ
 		;;
+	bug-in-interrupt)
+		set_up panic_on_oops 1
+		lkdtm BUG_IN_HARDIRQ
+		;;
 	soft-lockup)
 		set_up watchdog_thresh 1
 		set_up softlockup_panic 1

@@ -24,6 +24,8 @@ pub enum Cause {
     Bug,
     /// panic() out of the interrupt of a timer (LKDTM; Linux 6.18).
     PanicInInterrupt,
+    /// BUG() in the interrupt of a timer (LKDTM; Linux 6.18).
+    BugInInterrupt,
     /// A processor that does nothing else any more (LKDTM and the detector of soft lockups).
     SoftLockup,
     /// A task that waits for ever (LKDTM and the detector of hung tasks).
@@ -45,12 +47,13 @@ const PANIC: &str = "panic";
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Sysrq,
         Self::SysrqOnSecond,
         Self::NullPointer,
         Self::Bug,
         Self::PanicInInterrupt,
+        Self::BugInInterrupt,
         Self::SoftLockup,
         Self::HungTask,
     ];
@@ -96,6 +99,17 @@ impl Cause {
                     r"^ __hrtimer_run_queues\+",
                 ],
                 says: "from hard IRQ context",
+            },
+            Self::BugInInterrupt => Known {
+                name: "bug-in-interrupt",
+                phase: "oops",
+                brings: &[
+                    r"^kernel BUG at drivers/misc/lkdtm/bugs\.c:\d+!$",
+                    r"^Internal error: Oops - BUG: [0-9a-f]+ \[#1\]",
+                    r"^ bug_in_hardirq\+",
+                    r"^ call_on_irq_stack\+",
+                ],
+                says: "kernel BUG at drivers/misc/lkdtm/bugs.c",
             },
             Self::SoftLockup => Known {
                 name: "soft-lockup",

@@ -27,7 +27,7 @@ pub enum Verb {
     Test(TestOptions),
     /// Fuzz the pure files with libFuzzer
     Fuzz(FuzzOptions),
-    /// Do the long list of runs: hostile firmware, hostile device trees, and the evidence
+    /// Do the long list of runs: hostile firmware, hostile device trees, the evidence, and every machine
     Matrix(MatrixOptions),
     /// Boot the kernel's own memblock with the series on this machine, as often as is asked for
     Differential(DifferentialOptions),

@@ -57,6 +57,11 @@ if [ "$watchdog" = yes ]; then
 	check start-watchdog start_watchdog
 fi
 
+if [ "$selftests" = yes ]; then
+	. /guest/selftests.sh
+	selftests | section selftests
+fi
+
 phase load
 # load OPTION IMAGE: the crash kernel IMAGE, by the system call that OPTION means.
 load() {

@@ -19,6 +19,8 @@ pub struct Asked {
     pub device_tree: bool,
     /// Whether programs that read dumps read this one, in the crash kernel.
     pub reads_dump: bool,
+    /// Whether the first kernel runs the kernel's own selftests of kexec.
+    pub selftests: bool,
 }
 
 impl Asked {

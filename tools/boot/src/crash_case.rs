@@ -14,6 +14,7 @@ use crate::{
     log::{self, Log},
     machine::{EARLY_CONSOLE, Machine},
     run::{self, Phase, Run},
+    selftests::Selftests,
     trouble,
     vmcore::Vmcore,
 };
@@ -113,6 +114,8 @@ pub struct CrashCase<'a> {
     pub patience: u32,
     /// The kernel that every other hop starts, if not the first one.
     pub through: Option<&'a Kernel>,
+    /// The selftests that the first kernel runs, if it does.
+    pub selftests: Option<&'a Selftests>,
     /// What starts the first kernel, if not the firmware of the machine.
     pub firmware: Option<Firmware<'a>>,
 }
@@ -166,6 +169,7 @@ impl<'a> CrashCase<'a> {
             expected_trouble: Vec::new(),
             patience: 1,
             through: None,
+            selftests: None,
             firmware: None,
         }
         .told(CRASH_OPTIONS)
@@ -238,6 +242,7 @@ impl<'a> CrashCase<'a> {
             command_line: &self.crash_command_line,
             takes_all_memory: self.takes_all_memory,
             watchdog: self.hardware.watchdog,
+            selftests: self.selftests.map(|selftests| (self.first, selftests)),
             hops: &hops::hops(self.asked.hops, self.first, self.through),
             asked: &self.asked,
         })?;

@@ -71,6 +71,8 @@ pub struct Facts {
     pub checks: Vec<ktap::Test>,
     /// What programs that read dumps made of this one: `yes`, or what they said; when they were asked.
     pub readers: BTreeMap<String, String>,
+    /// What came of the kernel's own selftests of kexec, likewise.
+    pub selftests: BTreeMap<String, String>,
     /// How the dump was saved; only a crash kernel saves one.
     pub saved: Option<Saved>,
 }
@@ -143,13 +145,8 @@ impl Facts {
             usable_property,
             nodes: usable_memory::nodes(&fdt)?,
             checks: ktap::parse(log)?,
-            readers: sections
-                .get("readers")
-                .into_iter()
-                .flatten()
-                .filter_map(|line| line.split_once(' '))
-                .map(|(name, said)| (name.into(), said.into()))
-                .collect(),
+            readers: sections.get("readers").map(|lines| said(lines)).unwrap_or_default(),
+            selftests: sections.get("selftests").map(|lines| said(lines)).unwrap_or_default(),
             saved: sections.get("dump").map(|lines| saved(lines)).transpose()?,
         })
     }
@@ -232,6 +229,7 @@ impl Facts {
             nodes: Vec::new(),
             checks: Vec::new(),
             readers: BTreeMap::new(),
+            selftests: BTreeMap::new(),
             saved: None,
         }
     }
@@ -263,6 +261,12 @@ pub(crate) fn table(line: &str) -> Result<(String, String)> {
         line.split_once("  ").with_context(|| format!("not a line of sha256sum: '{line}'"))?;
     let name = path.rsplit_once("/tables/").map_or(path, |(_, name)| name);
     Ok((name.into(), hash.into()))
+}
+
+/// Each line is a name and what was said of it.
+fn said(lines: &[String]) -> BTreeMap<String, String> {
+    let line = |line: &String| line.split_once(' ').map(|(name, said)| (name.into(), said.into()));
+    lines.iter().filter_map(line).collect()
 }
 
 fn kcore(headers: &[String], info: &[String]) -> Result<Option<Kcore>> {

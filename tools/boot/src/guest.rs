@@ -4,9 +4,10 @@
 
 use crate::{
     archive::Archive, asked::Asked, crash_case::Loader, dump_readers, hops::Hop,
-    kexec_tools::KexecTools, program,
+    kexec_tools::KexecTools, program, selftests::Selftests,
 };
 use anyhow::{Context, Result};
+use build::kernel::Kernel;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -35,6 +36,8 @@ pub struct CrashOrders<'a> {
     pub takes_all_memory: bool,
     /// Whether the first kernel starts the watchdog.
     pub watchdog: bool,
+    /// The kernel that runs the selftests, and these.
+    pub selftests: Option<(&'a Kernel, &'a Selftests)>,
     /// The kernels to start before the last one of them crashes.
     pub hops: &'a [Hop<'a>],
     /// What is asked of the guest besides.
@@ -65,6 +68,9 @@ impl Guest {
             .file("boot/Image", orders.image)?
             .bytes("boot/crash.cpio", crash_initramfs);
         let mut archive = orders.kexec_tools.kexec()?.put(archive, "sbin/kexec")?;
+        if let Some((kernel, selftests)) = orders.selftests {
+            archive = selftests.put(archive, &kernel.config)?;
+        }
         for (path, image) in orders.hop_images() {
             archive = archive.file(&path, image)?;
         }
@@ -136,6 +142,7 @@ impl CrashOrders<'_> {
             ("hops", &self.hop_words()),
             ("description", self.asked.description()),
             ("efi_runtime", yes_or_no(self.asked.efi_runtime)),
+            ("selftests", yes_or_no(self.asked.selftests)),
             ("crash_command_line", self.command_line),
         ])
     }
@@ -189,7 +196,6 @@ fn yes_or_no(whether: bool) -> &'static str {
 mod tests {
     use super::*;
     use crate::{cause::Cause, hops};
-    use build::kernel::Kernel;
     use util::command::Cmd;
 
     #[test]
@@ -218,6 +224,7 @@ mod tests {
         headers_only: true,
         device_tree: false,
         reads_dump: true,
+        selftests: false,
     };
 
     fn orders(asked: &Asked) -> CrashOrders<'_> {
@@ -229,6 +236,7 @@ mod tests {
             command_line: "console=ttyAMA0 panic=-1",
             takes_all_memory: true,
             watchdog: true,
+            selftests: None,
             hops: &[],
             asked,
         }

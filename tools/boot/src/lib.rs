@@ -47,6 +47,7 @@ pub mod properties;
 pub mod report;
 pub mod rules;
 pub mod run;
+pub mod selftests;
 pub mod span;
 pub mod table;
 pub mod test;

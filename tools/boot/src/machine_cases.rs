@@ -14,6 +14,7 @@ use crate::{
     machine_verdict::{Crashed, Verdict, judge},
     parallel,
     report::Report,
+    selftests::Selftests,
 };
 use anyhow::{Context, Result};
 use build::{
@@ -49,12 +50,15 @@ struct Parts {
     /// By their configuration, whether they have the series, and whether they are signed.
     kernels: BTreeMap<(String, bool, bool), Kernel>,
     application: Option<PathBuf>,
+    selftests: Option<Selftests>,
     cases: Vec<Case>,
 }
 
 /// What came of one unit.
 struct Outcome {
     crashes: usize,
+    /// The version of what loaded the crash kernels.
+    kexec_tools: String,
     took: Duration,
     verdict: Verdict,
 }
@@ -65,7 +69,9 @@ impl Outcome {
         let seconds = self.took.as_secs_f64();
         let (crashes, not) = (self.crashes, complaints.len());
         let counts = format!(
-            "{crashes} crashes, {as_expected} properties as expected, {not} not ({seconds:.1} s)"
+            "{crashes} crashes, {as_expected} properties as expected, {not} not ({seconds:.1} s, \
+             kexec-tools {})",
+            self.kexec_tools
         );
         [complaints.as_slice(), &[counts]].concat().join("\n")
     }
@@ -131,6 +137,7 @@ impl Parts {
             }
         }
         let firmware = units.iter().any(|unit| unit.entry.case.is_some());
+        let selftests = units.iter().any(|unit| unit.entry.selftests);
         let qemu = deps::qemu()?;
         let with = |firmware: machines::Firmware| {
             units.iter().any(|unit| unit.entry.hardware.firmware == firmware)
@@ -144,6 +151,7 @@ impl Parts {
             guest: Guest::find()?,
             kernels,
             application: firmware.then(build::firmware::obtain).transpose()?,
+            selftests: selftests.then(|| Selftests::of(source)).transpose()?,
             cases: cases::load()?,
         })
     }
@@ -214,7 +222,8 @@ impl Unit {
                 machine::clean(&crash.dir)?;
             }
         }
-        Ok(Outcome { crashes: crashed.len(), took: began.elapsed(), verdict })
+        let kexec_tools = self.kexec_tools.version()?;
+        Ok(Outcome { crashes: crashed.len(), kexec_tools, took: began.elapsed(), verdict })
     }
 
     fn case<'a>(&'a self, column: Column, parts: &'a Parts) -> Result<CrashCase<'a>> {
@@ -235,7 +244,9 @@ impl Unit {
                 headers_only: self.entry.headers_only,
                 device_tree: hardware.device_tree,
                 reads_dump: self.entry.reads_dump,
+                selftests: self.entry.selftests,
             },
+            selftests: self.entry.selftests.then_some(parts.selftests.as_ref()).flatten(),
             through: self
                 .entry
                 .alternates

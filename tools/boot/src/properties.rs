@@ -7,7 +7,7 @@ use crate::{
     asked::Asked,
     budget,
     crash_case::{Crash, Loader},
-    hops, kcore, processors,
+    hops, kcore, processors, selftests,
 };
 
 /// What was measured for one property.
@@ -372,6 +372,10 @@ pub static PROPERTIES: &[Property] = &[
         Some(kcore::as_in_stock(beside_stock(look)?))
     })
     .when(When::BesideStock),
+    Property::new("selftests", "the kernel's own selftests of kexec", OfFirst, Holds, |look| {
+        selftests::passed(first(look)?)
+    })
+    .when(When::Told(|asked| asked.selftests)),
     Property::new("hops", "tables the same after each kexec", OfFirst, Holds, hops::same_tables)
         .when(When::Told(|asked| asked.hops > 0)),
     Property::new(

@@ -64,6 +64,8 @@ pub struct Entry {
     pub alternates: bool,
     /// Whether the dump is read by the programs that read dumps.
     pub reads_dump: bool,
+    /// Whether the first kernel runs the kernel's own selftests of kexec.
+    pub selftests: bool,
     /// Whether EFI variables are read in both kernels.
     pub efi_runtime: bool,
     /// Whether the dump is left out: there is more memory than anyone can wait for.

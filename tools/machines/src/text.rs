@@ -59,6 +59,8 @@ struct Text {
     #[serde(default)]
     reads_dump: bool,
     #[serde(default)]
+    selftests: bool,
+    #[serde(default)]
     efi_runtime: bool,
     #[serde(default)]
     headers_only: bool,
@@ -213,6 +215,7 @@ impl Text {
             hops: self.hops,
             alternates: self.alternates,
             reads_dump: self.reads_dump,
+            selftests: self.selftests,
             efi_runtime: self.efi_runtime,
             headers_only: self.headers_only,
             patience: self.patience,

@@ -12,7 +12,7 @@ use crate::{
     machine,
     machine_units::{Unit, units},
     machine_verdict::{Crashed, Verdict, judge},
-    parallel,
+    parallel::{self, Room},
     report::Report,
     selftests::Selftests,
 };
@@ -82,7 +82,8 @@ pub fn run(source: &Source, units: &[Unit], report: &Report) -> Result<Counts> {
     let parts = Parts::of(source, units)?;
     let names: Vec<_> = units.iter().map(|unit| unit.name.as_str()).collect();
     let began = Instant::now();
-    let outcomes = parallel::run(&names, |at, progress| {
+    let takes = |at: usize| units[at].memory();
+    let outcomes = parallel::run_within(&Room::of_host(), &names, takes, |at, progress| {
         let outcome = units[at].run(&parts, progress);
         let (said, failed) = match &outcome {
             Ok(outcome) => (outcome.said(), !outcome.verdict.complaints.is_empty()),
@@ -181,6 +182,13 @@ impl Parts {
 }
 
 impl Unit {
+    /// What its machine takes of the host's memory, in bytes: with as much as it has of its own, the
+    /// dump is in the host's cache, too. What nobody reads is hardly touched.
+    fn memory(&self) -> u64 {
+        let own = self.entry.hardware.memory << 20;
+        if self.entry.headers_only { (own / 8).max(1 << 30) } else { own * 2 }
+    }
+
     fn run(&self, parts: &Parts, progress: &dyn Fn(&str)) -> Result<Outcome> {
         let began = Instant::now();
         let mut verdict = Verdict::default();

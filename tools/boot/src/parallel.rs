@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Machines side by side: as many as the host has processors, since each keeps one busy.
+//! Machines side by side: as many as the host has processors, since each keeps one busy, and no more
+//! than its memory has room for.
 
 use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
     sync::{
-        Mutex,
+        Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
+use sysinfo::System;
+
+/// What a machine takes of the host's memory where nothing else is said, in bytes.
+const USUAL: u64 = 1 << 30;
 
 /// Runs the jobs called `names` and returns their results in this order.
 ///
@@ -19,6 +24,16 @@ use std::{
 /// job is started.
 pub fn run<T: Send>(
     names: &[&str],
+    job: impl Fn(usize, &dyn Fn(&str)) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    run_within(&Room::of_host(), names, |_| USUAL, job)
+}
+
+/// The same where each job waits until `room` has as many bytes as it takes.
+pub fn run_within<T: Send>(
+    room: &Room,
+    names: &[&str],
+    takes: impl Fn(usize) -> u64 + Sync,
     job: impl Fn(usize, &dyn Fn(&str)) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(names.len());
@@ -31,6 +46,7 @@ pub fn run<T: Send>(
             if at >= names.len() || failed.load(Ordering::Relaxed) > 0 {
                 break;
             }
+            let _taken = room.take(takes(at));
             let bar = bars.add(spinner(names[at]));
             let result = job(at, &|doing| {
                 // Spinners are seen on a terminal alone.
@@ -55,6 +71,53 @@ pub fn run<T: Send>(
     results.into_iter().filter_map(|result| result.into_inner().ok().flatten()).collect()
 }
 
+/// Memory of the host that machines can take.
+pub struct Room {
+    all: u64,
+    left: Mutex<u64>,
+    given_back: Condvar,
+}
+
+/// What one of them has taken; it is given back with this.
+struct Taken<'a> {
+    room: &'a Room,
+    bytes: u64,
+}
+
+impl Room {
+    /// What the host has now, or what its control group leaves of that.
+    pub fn of_host() -> Self {
+        let mut system = System::new();
+        system.refresh_memory();
+        let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+        Self::of(system.available_memory().min(limit))
+    }
+
+    fn of(all: u64) -> Self {
+        Self { all, left: Mutex::new(all), given_back: Condvar::new() }
+    }
+
+    /// Takes as many bytes when they are there. One that takes more than there is gets it alone.
+    fn take(&self, bytes: u64) -> Taken<'_> {
+        let bytes = bytes.min(self.all);
+        let too_few = |left: &mut u64| *left < bytes;
+        let waited = self.given_back.wait_while(self.left(), too_few);
+        *waited.unwrap_or_else(PoisonError::into_inner) -= bytes;
+        Taken { room: self, bytes }
+    }
+
+    fn left(&self) -> MutexGuard<'_, u64> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        *self.room.left() += self.bytes;
+        self.room.given_back.notify_all();
+    }
+}
+
 fn spinner(name: &str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_prefix(name.to_owned());
     let style = ProgressStyle::with_template("{spinner} {prefix:20} {elapsed:>4} {msg}");
@@ -76,6 +139,29 @@ mod tests {
             Ok(at)
         });
         assert_eq!(lengths.unwrap(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn jobs_wait_for_memory_and_one_that_takes_too_much_is_alone() {
+        let takes = [60, 60, 1000, 40, 40, 40];
+        let (taken, most) = (Mutex::new(0), Mutex::new(0));
+        let job = |at: usize, _: &dyn Fn(&str)| {
+            let takes = takes[at].min(100);
+            let now = {
+                let mut taken = taken.lock().unwrap();
+                *taken += takes;
+                *taken
+            };
+            let mut most = most.lock().unwrap();
+            *most = now.max(*most);
+            drop(most);
+            thread::sleep(Duration::from_millis(10));
+            *taken.lock().unwrap() -= takes;
+            Ok(at)
+        };
+        let done = run_within(&Room::of(100), &["a"; 6], |at| takes[at], job).unwrap();
+        assert_eq!(done, [0, 1, 2, 3, 4, 5]);
+        assert!(*most.lock().unwrap() <= 100, "{most:?} of 100");
     }
 
     #[test]

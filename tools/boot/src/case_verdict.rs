@@ -63,7 +63,7 @@ pub fn series(boot: &CaseBoot<'_>) -> Result<Said> {
 pub fn stock(boot: &CaseBoot<'_>) -> Result<Said> {
     firmware_has_done_its_work(boot)?;
     let (what, text) = taken(boot)?;
-    let stated = boot.case.stock;
+    let stated = boot.case.stock_with(boot.boot.page);
     ensure!(what == stated, "cases.toml says {stated:?}, but it was {what:?}: {text}");
     let (lost, _) = boot.lost()?;
     let lost_text = if lost > 0 { format!(", {lost} bytes lost") } else { String::new() };

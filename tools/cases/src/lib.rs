@@ -46,6 +46,15 @@ pub struct Case {
     pub series: Series,
     /// What comes of it without.
     pub stock: Stock,
+    /// The same with native pages of 64 KiB, where it is something else.
+    pub stock_64k: Option<Stock>,
+}
+
+impl Case {
+    /// What comes of it without the series, where a native page has so many bytes.
+    pub fn stock_with(&self, page: u64) -> Stock {
+        self.stock_64k.filter(|_| page == 64 << 10).unwrap_or(self.stock)
+    }
 }
 
 /// What comes of a case with the series.

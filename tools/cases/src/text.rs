@@ -59,6 +59,8 @@ struct Text {
     cells: (u32, u32),
     series: Series,
     stock: Stock,
+    #[serde(rename = "stock-64k")]
+    stock_64k: Option<Stock>,
 }
 
 /// A descriptor of its own.
@@ -157,6 +159,7 @@ impl Text {
             cells: self.cells,
             series: self.series,
             stock: self.stock,
+            stock_64k: self.stock_64k,
         })
     }
 }
@@ -218,6 +221,14 @@ stock = "all"
         assert_eq!(cases[1].property.as_ref().unwrap()[16..24], 0x5000_1000u64.to_be_bytes());
         let first = cases[0].map.ranges[0];
         assert_eq!(first.described.unwrap().memory_type, RESERVED, "ranges are sorted");
+    }
+
+    #[test]
+    fn pages_of_64_kib_may_make_a_difference() {
+        let with = |file: &str, page| parse(file).unwrap()[0].stock_with(page);
+        assert_eq!(with(FILE, 64 << 10), Stock::All);
+        let file = format!("{FILE}stock-64k = \"nothing\"\n");
+        assert_eq!((with(&file, 4 << 10), with(&file, 64 << 10)), (Stock::All, Stock::Nothing));
     }
 
     #[test]

@@ -173,11 +173,12 @@ kcore_headers() {
 	head -c $((64 + 56 * segments)) /proc/kcore | xxd -p -c 56
 }
 
-# kcore_info: where VMCOREINFO, in a note behind the headers, says that the memory map is.
+# kcore_info: where VMCOREINFO, in a note behind the headers, says that the memory map is, and how many
+# bits addresses have.
 kcore_info() {
 	[ -e /proc/kcore ] || return 0
 	head -c 65536 /proc/kcore | tr '\0' '\n' |
-		grep -E '^(PAGESIZE|SIZE\(page\)|NUMBER\((VMEMMAP_START|VMEMMAP_END|PHYS_OFFSET)\))='
+		grep -E '^(PAGESIZE|SIZE\(page\)|NUMBER\((VMEMMAP_START|VMEMMAP_END|PHYS_OFFSET|VA_BITS|TCR_EL1_T1SZ)\))='
 }
 
 # processors: the lists of those that there are, and of those that run.

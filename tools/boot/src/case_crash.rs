@@ -57,7 +57,7 @@ fn passed(facts: &Result<Facts>) -> Result<&Facts> {
 /// How many bytes of the case's ACPI Reclaim memory are in the dump, each as it was laid there.
 fn intact_in_dump(case: &Case, crash: &Crash) -> Result<u64> {
     let dump = crash.dump.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-    let console = fs::read(crash.dir.join("console.log"))?;
+    let console = fs::read(crash.dir.join(crate::run::CONSOLE))?;
     let laid = Laid::parse(&String::from_utf8_lossy(&console))?;
     ensure!(laid.tables.is_empty() != case.move_tables, "no table was moved");
     let read = |span: Span| dump.bytes(span)?.with_context(|| format!("the dump lacks {span}"));

@@ -56,7 +56,7 @@ pub fn run(kernel: &Kernel, qemu: &Qemu, guest: &Guest) -> Result<Counts> {
     drop(initramfs);
 
     let run = run::run(&machine.cmd(), &machine.dir, &PHASES, &|_| {})?;
-    let console = machine.dir.join("console.log");
+    let console = machine.dir.join(crate::run::CONSOLE);
     if run.end != End::Complete {
         bail!("kunit: {}; see {}", run.end, console.display());
     }

@@ -184,6 +184,19 @@ pub fn clean(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes all that is in `dir`, a machine's, but its console: an initramfs that crashes has a kernel and
+/// another initramfs in it, and there are hundreds.
+pub fn clean_but_console(dir: &Path) -> Result<()> {
+    let context = || format!("cannot read {}", dir.display());
+    for entry in fs::read_dir(dir).with_context(context)? {
+        let path = entry.with_context(context)?.path();
+        if path.is_file() && path.file_name().is_some_and(|name| name != crate::run::CONSOLE) {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// What runs: QEMU, its version, and the firmware.
 pub fn describe(qemu: &Qemu) -> String {
     format!(
@@ -304,6 +317,10 @@ mod tests {
         assert_eq!(lines[0], "#!/bin/sh");
         clean(dir.path()).unwrap();
         assert!(!machine.variables().exists() && !machine.disk().exists());
+        fs::write(dir.path().join(crate::run::CONSOLE), "said").unwrap();
+        clean_but_console(dir.path()).unwrap();
+        let left = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["console.log"]);
         assert!(lines[3].starts_with("cp ") && lines[3].ends_with("/vars.fd"), "{script}");
         assert!(lines[6].starts_with("exec qemu-system-aarch64 "), "{script}");
     }

@@ -225,9 +225,9 @@ impl Unit {
             verdict.complaints.extend(said.complaints.iter().map(which));
         }
         if verdict.complaints.is_empty() {
-            // There is nothing in the dumps that is not known.
+            // There is nothing in the dumps that is not known, and nobody boots it again.
             for (_, crash) in &crashed {
-                machine::clean(&crash.dir)?;
+                machine::clean_but_console(&crash.dir)?;
             }
         }
         let kexec_tools = self.kexec_tools.version()?;

@@ -102,12 +102,15 @@ impl Drop for Process {
     }
 }
 
+/// What a machine says, in its directory.
+pub(crate) const CONSOLE: &str = "console.log";
+
 /// Runs `cmd` through `phases`, in this order, with its output in `DIR/console.log`.
 ///
 /// `progress` is told the name of each phase when it begins.
 pub fn run(cmd: &Cmd, dir: &Path, phases: &[Phase], progress: &dyn Fn(&str)) -> Result<Run> {
     let factor = timeout_factor()?;
-    let log = dir.join("console.log");
+    let log = dir.join(CONSOLE);
     let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let errors = dir.join("qemu.log");
     let began = Instant::now();

@@ -148,7 +148,7 @@ impl WitnessCase<'_> {
         panic: u64,
     ) -> Result<Seen> {
         debugger.run_to(panic, LONGEST_RUN).context("the first kernel's panic()")?;
-        let console = fs::read(machine.dir.join("console.log"))?;
+        let console = fs::read(machine.dir.join(crate::run::CONSOLE))?;
         let crash_memory = crash_memory(&String::from_utf8_lossy(&console))?;
         let image = image(memory, crash_memory)?;
         let at_panic = self.watches_panic.then(|| memory.snapshot(&machine.dir)).transpose()?;

@@ -5,6 +5,7 @@
 use crate::{
     facts::Facts,
     log::Log,
+    memblock::Dump,
     properties::Answer,
     span::{Span, covers},
 };
@@ -67,28 +68,37 @@ pub fn swiotlb(log: &Log) -> u64 {
 }
 
 /// What the memory map of one section takes: 64 bytes for each page.
-fn memory_map(page: u64) -> u64 {
+pub fn memory_map(page: u64) -> u64 {
     section(page) / page * 64
 }
 
-/// The sections that have any memory.
-fn sections(facts: &Facts) -> BTreeSet<u64> {
-    let size = section(facts.page);
-    let memory = facts.memblock.memory.iter().map(|region| region.span);
+/// The sections that have any memory of `dump`, with native pages of `page` bytes.
+fn sections(dump: &Dump, page: u64) -> BTreeSet<u64> {
+    let size = section(page);
+    let memory = dump.memory.iter().map(|region| region.span);
     memory.flat_map(|span| span.start / size..span.end.div_ceil(size)).collect()
+}
+
+/// How many sections have memory that have none in stock.
+pub fn new_sections(dump: &Dump, stock: &Dump, page: u64) -> u64 {
+    sections(dump, page).difference(&sections(stock, page)).count() as u64
 }
 
 /// What page tables, and all else that is not counted, may take.
 const SPARE: u64 = 1 << 20;
 
-/// MemTotal is what it is in stock, but for the memory map of the sections that only the series has,
+/// How many bytes a kernel may have less than stock: the memory map of the sections that only it has,
 /// and a little.
+pub fn allowed(new_sections: u64, page: u64) -> u64 {
+    new_sections * memory_map(page) + SPARE
+}
+
+/// MemTotal is what it is in stock, but for what is allowed.
 pub fn mem_total(facts: &Facts, stock: &Facts) -> Answer {
-    let new = sections(facts).difference(&sections(stock)).count() as u64;
-    let allowed = new * memory_map(facts.page) + SPARE;
+    let new = new_sections(&facts.memblock, &stock.memblock, facts.page);
     let less = stock.mem_total.saturating_sub(facts.mem_total);
     let says = format!("{} kB less; {new} new sections", less / 1024);
-    Answer::new(less <= allowed, says)
+    Answer::new(less <= allowed(new, facts.page), says)
 }
 
 /// Each zone begins and ends where it does in stock, or with the tables; a zone that stock does not

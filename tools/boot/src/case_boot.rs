@@ -6,7 +6,6 @@ use crate::{
     efi_map,
     fence::{Laid, lost},
     firmware_boot::Booted,
-    log::Log,
     memblock::{self, Dump},
     span,
 };
@@ -100,7 +99,7 @@ impl<'a> CaseBoot<'a> {
             outcome: oracle::outcome(&boot),
             before,
             boot,
-            dump: complete_dump(&booted.log),
+            dump: memblock::complete(&booted.log),
             laid: Laid::parse(&booted.firmware)?,
         })
     }
@@ -156,12 +155,6 @@ impl<'a> CaseBoot<'a> {
             .collect();
         Set::of(&spans).and(&self.before.acpi)
     }
-}
-
-/// The dump of the lists when they were complete: the first one is of no memory at all.
-fn complete_dump(log: &Log) -> Option<Dump> {
-    let mut dumps = memblock::parse(log);
-    if dumps.len() < 2 { None } else { dumps.pop() }
 }
 
 /// The set of the oracle.

@@ -69,6 +69,12 @@ pub fn parse(log: &Log) -> Vec<Dump> {
     dumps
 }
 
+/// The dump of the lists when they were complete: the first one is of no memory at all.
+pub fn complete(log: &Log) -> Option<Dump> {
+    let mut dumps = parse(log);
+    if dumps.len() < 2 { None } else { dumps.pop() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +96,8 @@ mod tests {
         let dumps = parse(&log);
         assert_eq!(dumps.len(), 2);
         assert_eq!(dumps[0], Dump::default());
+        assert_eq!(complete(&log).as_ref(), dumps.last());
+        assert_eq!(complete(&Log::new("MEMBLOCK configuration:\n")), None, "it is the first one");
         assert!(dumps[1].memory[0].nomap());
         assert_eq!(
             dumps[1].mapped().collect::<Vec<_>>(),

@@ -4,7 +4,7 @@
 
 use crate::{
     counter::{Counts, Plan, Spent, nth},
-    machine::Machine,
+    machine::{CPU, Machine},
     symbols::Symbols,
 };
 use anyhow::{Context, Result, ensure};
@@ -82,7 +82,7 @@ fn measure(
             )?,
         ),
     };
-    let machine = Machine { qemu, dir: place::out("boots")?.join(case), memory: MEMORY };
+    let machine = Machine { qemu, dir: place::out("boots")?.join(case), memory: MEMORY, cpu: CPU };
     let cmd = machine.cmd_with_firmware(&kernel.image, &archive, &command_line)?;
     let symbols = Symbols::read(&kernel.vmlinux)?;
     let nth_boot = match which {

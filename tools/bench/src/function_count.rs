@@ -6,7 +6,7 @@
 use crate::{
     counter::{Counts, Plan},
     firmware::Firmware,
-    machine::Machine,
+    machine::{CPU, Machine},
     symbols::Symbols,
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -110,7 +110,7 @@ fn measure(
 ) -> Result<BTreeMap<Step, Cost>> {
     let dir = place::out("boots")?.join(case);
     fs::create_dir_all(&dir)?;
-    let machine = Machine { qemu, dir, memory: firmware.memory() };
+    let machine = Machine { qemu, dir, memory: firmware.memory(), cpu: CPU };
     let symbols = Symbols::read(&kernel.vmlinux)?;
     let plan = plan(&symbols)?;
     let cmd = machine

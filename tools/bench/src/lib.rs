@@ -5,15 +5,19 @@
 
 pub mod boot_count;
 pub mod counter;
+pub mod crash;
 pub mod crash_memory;
 pub mod curve;
 pub mod firmware;
 pub mod function_count;
 pub mod goal;
+pub mod layout;
 pub mod machine;
+pub mod memory;
 pub mod part;
 pub mod plain_c;
 pub mod size;
+pub mod smallest;
 pub mod symbols;
 
 use anyhow::{Context, Result};
@@ -59,14 +63,10 @@ pub struct Bench {
 
 impl Bench {
     fn prepare(source: &Source, thorough: bool) -> Result<Self> {
-        let kernel = |series| {
-            let variant = Variant { series, mapping_2017: false };
-            obtain(&Spec { source: source.clone(), variant, flavour: "minimal".into() })
-        };
         Ok(Self {
             source: source.clone(),
-            stock: kernel(false)?,
-            series: kernel(true)?,
+            stock: kernel(source, "minimal", false)?,
+            series: kernel(source, "minimal", true)?,
             plain_c: plain_c::kernel(source)?,
             qemu: deps::qemu()?,
             guest: Guest::find()?,
@@ -74,6 +74,16 @@ impl Bench {
             thorough,
         })
     }
+
+    /// A kernel of another configuration, with or without the series.
+    fn kernel(&self, flavour: &str, series: bool) -> Result<Kernel> {
+        kernel(&self.source, flavour, series)
+    }
+}
+
+fn kernel(source: &Source, flavour: &str, series: bool) -> Result<Kernel> {
+    let variant = Variant { series, mapping_2017: false };
+    obtain(&Spec { source: source.clone(), variant, flavour: flavour.into() })
 }
 
 /// Measures, prints what came out, and counts the goals that are met.

@@ -12,6 +12,7 @@ use boot::{
     run::{self, End, Phase},
 };
 use build::deps::Qemu;
+use orders::{KERNEL_FILE, ORDERS_FILE, Orders};
 use std::{
     fs::{self, File},
     io::BufWriter,
@@ -27,7 +28,12 @@ pub struct Machine<'a> {
     pub dir: PathBuf,
     /// Memory, in MiB.
     pub memory: u64,
+    /// The model of its processor; [`CPU`], if nothing speaks against it.
+    pub cpu: &'a str,
 }
+
+/// The model of the processor: it starts the firmware as quickly as any.
+pub const CPU: &str = "cortex-a57";
 
 impl Machine<'_> {
     /// The command that switches it on, with nothing to run.
@@ -35,8 +41,13 @@ impl Machine<'_> {
         Cmd::new(&self.qemu.program)
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none"])
-            .args(["-machine", "virt,gic-version=3", "-accel", "tcg", "-cpu", "cortex-a57"])
-            .args(["-smp", "1", "-m", &self.memory.to_string()])
+            .args(["-machine", "virt,gic-version=3,memory-backend=memory", "-accel", "tcg"])
+            .args(["-cpu", self.cpu, "-smp", "1", "-m", &self.memory.to_string()])
+            // Most of a large memory is never touched, and the host is not asked to keep it.
+            .args([
+                "-object",
+                &format!("memory-backend-ram,id=memory,size={}M,reserve=off", self.memory),
+            ])
             .args(["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01T00:00:00,clock=vm"])
     }
 
@@ -52,6 +63,18 @@ impl Machine<'_> {
             option_value(&path)
         );
         Ok(["-drive".into(), drive, "-device".into(), "virtio-blk-device,drive=dump".into()])
+    }
+
+    /// Options that tell the UEFI application, if the firmware starts that, what to do before it starts
+    /// `kernel`.
+    pub fn orders(&self, orders: &Orders, kernel: &Path) -> Result<Vec<String>> {
+        let file = self.dir.join("orders");
+        fs::write(&file, orders.to_bytes())
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        let option = |(name, path): (&str, &Path)| {
+            ["-fw_cfg".into(), format!("name={name},file={}", option_value(path))]
+        };
+        Ok([(ORDERS_FILE, file.as_path()), (KERNEL_FILE, kernel)].map(option).concat())
     }
 
     /// Switches it on with `cmd`, and waits for the plugin to switch it off.

@@ -119,7 +119,7 @@ pub struct CheckOptions {
 pub struct BenchOptions {
     #[command(flatten)]
     pub kernel: KernelOptions,
-    /// Only the parts whose name has this in it: size, boot, steps, memory, time
+    /// Only the parts whose name has this in it: size, boot, steps, memory (with 16K and 64K pages, too: builds four kernels more the first time), smallest (crashkernel=), time
     #[arg(long, value_name = "PATTERN")]
     pub part: Option<String>,
 }

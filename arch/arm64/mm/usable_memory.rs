@@ -140,6 +140,18 @@ pub struct Plan<U, T> {
     /// From here on there is no room for tables, in memblock or for their memory map; [`None`]:
     /// there is room for all.
     full_from: Option<PhysAddr>,
+    /// Whether all tables stay, as is usual: who looks for others has to walk the EFI memory map.
+    keeps_all: bool,
+}
+
+/// All tables, to see whether they can do harm at all.
+#[derive(Clone, Copy)]
+struct Tables {
+    count: usize,
+    /// The sections that they lie in; one with several of them counts as often.
+    sections: u64,
+    /// From the lowest to the highest of them, and what else there is.
+    hull: PhysRange,
 }
 
 impl<U, T> Plan<U, T>
@@ -165,25 +177,35 @@ where
         let nomap = memory.regions().filter(|region| region.nomap);
         let nomap = nomap.map(|region| region.range);
         let own = nomap.clone().fold(own, PhysRange::hull);
-        let span = span(own, Merged::new(tables.clone()), limits);
-        let within = Merged::new(tables.clone()).filter(|table| span.contains(*table));
-        let outside = within
-            .clone()
-            .filter(|table| !is_within_one(usable.clone(), *table));
-        // That there are too many is seldom, and it takes longer to find out which.
-        let too_many = match within.clone().nth(limits.regions) {
-            Some(_) => outside.clone().nth(limits.regions),
-            None => None,
+        // It takes one walk to see that there is nothing to leave out, and several to see what.
+        let all = all_tables(Merged::new(tables.clone()), own, limits.section);
+        let span = if harmless(own, all.hull, limits) {
+            all.hull
+        } else {
+            span(own, Merged::new(tables.clone()), limits)
+        };
+        let outside = Merged::new(tables.clone())
+            .filter(|table| span.contains(*table) && !is_within_one(usable.clone(), *table));
+        let too_many = if all.count > limits.regions {
+            outside.clone().nth(limits.regions)
+        } else {
+            None
         };
         let maps = (size / SECTION_MAPS_SHARE)
             .checked_div(limits.section_map)
             .unwrap_or(u64::MAX);
-        let there = usable.clone().chain(nomap);
-        let too_dear = first_too_dear(outside, there, limits.section, maps);
+        let too_dear = if all.sections > maps {
+            let there = usable.clone().chain(nomap);
+            first_too_dear(outside, there, limits.section, maps)
+        } else {
+            None
+        };
         let starts = too_many.into_iter().chain(too_dear).map(PhysRange::start);
+        let full_from = starts.min();
         Some(Self {
+            keeps_all: span == all.hull && full_from.is_none(),
             span,
-            full_from: starts.min(),
+            full_from,
             usable,
             tables,
         })
@@ -198,7 +220,10 @@ where
     /// The tables that do not stay in memory: merged, sorted.
     #[inline]
     pub fn left_out(&self) -> impl Iterator<Item = PhysRange> + Clone + '_ {
-        Merged::new(self.tables.clone()).filter(|table| !self.keeps(*table))
+        let most = if self.keeps_all { 0 } else { usize::MAX };
+        Merged::new(self.tables.clone())
+            .filter(|table| !self.keeps(*table))
+            .take(most)
     }
 
     #[inline]
@@ -220,6 +245,36 @@ where
             remove_within(memory, gap);
         }
     }
+}
+
+/// In how many sections `range` lies; more than there can be, if that cannot be told.
+#[inline]
+fn sections(range: PhysRange, section: PageSize) -> u64 {
+    let first = PhysRange::new(range.start(), range.start()).unwrap_or(range);
+    let one = first.to_whole_pages(section).size();
+    let all = range.to_whole_pages(section).size();
+    all.checked_div(one).unwrap_or(u64::MAX)
+}
+
+/// All of `tables`, with what is `own`.
+///
+/// `tables` are sorted and without overlaps.
+#[inline]
+fn all_tables(
+    tables: impl Iterator<Item = PhysRange>,
+    own: PhysRange,
+    section: PageSize,
+) -> Tables {
+    let none = Tables {
+        count: 0,
+        sections: 0,
+        hull: own,
+    };
+    tables.fold(none, |all, table| Tables {
+        count: all.count.saturating_add(1),
+        sections: all.sections.saturating_add(sections(table, section)),
+        hull: all.hull.hull(table),
+    })
 }
 
 /// The first of `tables` for which more than `most` sections need a memory map that have none by

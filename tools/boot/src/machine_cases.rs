@@ -12,7 +12,7 @@ use crate::{
     machine,
     machine_units::{Unit, units},
     machine_verdict::{Crashed, Verdict, judge},
-    parallel::{self, Room},
+    parallel::{self, Room, taken_by},
     report::Report,
     selftests::Selftests,
 };
@@ -182,11 +182,11 @@ impl Parts {
 }
 
 impl Unit {
-    /// What its machine takes of the host's memory, in bytes: with as much as it has of its own, the
-    /// dump is in the host's cache, too. What nobody reads is hardly touched.
+    /// What its machine and the dump take of the host's memory, in bytes. What nobody reads is hardly
+    /// touched.
     fn memory(&self) -> u64 {
-        let own = self.entry.hardware.memory << 20;
-        if self.entry.headers_only { (own / 8).max(1 << 30) } else { own * 2 }
+        let own = self.entry.hardware.memory;
+        if self.entry.headers_only { ((own << 20) / 8).max(1 << 30) } else { taken_by(own, 1) }
     }
 
     fn run(&self, parts: &Parts, progress: &dyn Fn(&str)) -> Result<Outcome> {

@@ -14,7 +14,7 @@ use crate::{
     guest::Guest,
     machine_cases,
     machine_units::{self, Unit},
-    parallel,
+    parallel::{self, Room, taken_by},
     report::Report,
 };
 use anyhow::{Context, Result};
@@ -31,6 +31,13 @@ struct Entry<'a> {
     case: &'a Case,
     series: bool,
     crash: bool,
+}
+
+impl Entry<'_> {
+    /// What its machine takes of the host's memory, in bytes, with the dump where there is one.
+    fn memory(&self) -> u64 {
+        taken_by(self.case.memory, self.crash.into())
+    }
 }
 
 /// All runs of each case: by kernels without the series and with it.
@@ -156,7 +163,8 @@ fn run_entries(
     let (qemu, guest) = (deps::qemu()?, Guest::find()?);
     let application = build::firmware::obtain()?;
     let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
-    let outcomes = parallel::run(&names, |at, progress| {
+    let takes = |at: usize| entries[at].memory();
+    let outcomes = parallel::run_within(&Room::of_host(), &names, takes, |at, progress| {
         let entry = &entries[at];
         let kernel = if entry.series { &series } else { &stock };
         let kernel = kernel.as_ref().expect("there is one for each column");

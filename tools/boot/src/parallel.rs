@@ -18,6 +18,15 @@ use sysinfo::System;
 /// What a machine takes of the host's memory where nothing else is said, in bytes.
 const USUAL: u64 = 1 << 30;
 
+/// What QEMU takes besides the memory of its machine, in bytes: most of it is translated code.
+const QEMU: u64 = 256 << 20;
+
+/// What a machine with `memory` MiB takes of the host's, in bytes, where the host has as many copies of
+/// it: snapshots, and the dump, which is in the host's cache.
+pub fn taken_by(memory: u64, copies: u64) -> u64 {
+    (memory << 20) * (1 + copies) + QEMU
+}
+
 /// Runs the jobs called `names` and returns their results in this order.
 ///
 /// A job is told its place and where to say what it is doing. After the first failure no further
@@ -43,10 +52,14 @@ pub fn run_within<T: Send>(
     let work = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            if at >= names.len() || failed.load(Ordering::Relaxed) > 0 {
+            if at >= names.len() {
                 break;
             }
             let _taken = room.take(takes(at));
+            // Another one may have failed while this one waited.
+            if failed.load(Ordering::Relaxed) > 0 {
+                break;
+            }
             let bar = bars.add(spinner(names[at]));
             let result = job(at, &|doing| {
                 // Spinners are seen on a terminal alone.
@@ -162,6 +175,18 @@ mod tests {
         let done = run_within(&Room::of(100), &["a"; 6], |at| takes[at], job).unwrap();
         assert_eq!(done, [0, 1, 2, 3, 4, 5]);
         assert!(*most.lock().unwrap() <= 100, "{most:?} of 100");
+    }
+
+    #[test]
+    fn who_waits_for_memory_while_another_fails_is_not_started() {
+        let started = AtomicUsize::new(0);
+        let job = |_: usize, _: &dyn Fn(&str)| -> Result<()> {
+            started.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(20));
+            bail!("no disk");
+        };
+        run_within(&Room::of(1), &["a"; 3], |_| 1, job).unwrap_err();
+        assert_eq!(started.into_inner(), 1);
     }
 
     #[test]

@@ -9,11 +9,11 @@ use crate::{
     evidence_outcome::{Expected, Then, judge},
     guest::Guest,
     machine::{self, EARLY_CONSOLE},
-    parallel,
+    parallel::{self, Room, taken_by},
     report::Report,
     witness::{FIXED_PLACE, Spoil, WitnessCase},
 };
-use anyhow::Result;
+use anyhow::{Context, Result};
 use build::{
     deps,
     kernel::{Kernel, Source, Spec, Variant, obtain},
@@ -219,9 +219,20 @@ impl Case {
                 ..crash
             },
             spoil: self.spoil,
-            watches_panic: self.expected == Expected::Saves,
+            watches_panic: self.watches_panic(),
             patience: unseen.then_some(UNSEEN),
         }
+    }
+
+    /// What its machine takes of the host's memory, in bytes, with the dump and what the witness keeps.
+    fn memory(&self) -> u64 {
+        let snapshots = if self.watches_panic() { 2 } else { 1 };
+        taken_by(self.scale.memory, 1 + snapshots)
+    }
+
+    /// Whether the witness keeps memory as it is when the first kernel panics, too.
+    fn watches_panic(&self) -> bool {
+        self.expected == Expected::Saves
     }
 }
 
@@ -244,36 +255,57 @@ pub fn run(source: &Source, cases: &[Case], report: &Report) -> Result<Counts> {
         obtain(&Spec { source: source.clone(), variant, flavour: "minimal".into() })
     };
     let (stock, series) = (kernel(false)?, kernel(true)?);
-    let names: Vec<_> = cases.iter().map(|case| case.name.as_str()).collect();
-    let outcomes = parallel::run(&names, |at, progress| {
-        let case = &cases[at];
-        let witness = case.witness(if case.series { &series } else { &stock });
-        // What was in memory is large; all that is kept is what is said about it.
-        let seen = witness.run(&qemu, &guest, progress)?;
+    run_each(cases, report, |case, progress| {
+        let kernel = if case.series { &series } else { &stock };
+        let seen = case.witness(kernel).run(&qemu, &guest, progress)?;
         progress("looking for evidence");
-        let outcome = judge(&seen, case.expected);
-        if outcome.is_ok() {
-            // So is the dump, and there is nothing in it that is not known.
-            machine::clean(&seen.crash.dir)?;
-        }
         let seconds = seen.crash.run.took.as_secs_f64();
-        let said = match &outcome {
-            Ok(said) => format!("{said} ({seconds:.1} s)"),
-            Err(error) => format!("not as expected: {error:#} ({seconds:.1} s)"),
-        };
-        report.result(&case.name, &said, outcome.is_ok());
-        Ok((seen.compared, outcome.is_ok()))
+        let said = judge(&seen, case.expected)
+            .with_context(|| format!("not as expected ({seconds:.1} s)"))?;
+        // The dump is large, and there is nothing in it that is not known.
+        machine::clean(&seen.crash.dir)?;
+        Ok(Said { compared: seen.compared, text: format!("{said} ({seconds:.1} s)") })
+    })
+}
+
+/// What there is to say of a crash that came out as expected. What was in memory is large, and is not
+/// kept.
+struct Said {
+    text: String,
+    /// How many bytes of memory were compared.
+    compared: u64,
+}
+
+/// Has `run` do each case. One that cannot be run has failed, and the others are run all the same.
+fn run_each(
+    cases: &[Case],
+    report: &Report,
+    run: impl Fn(&Case, &dyn Fn(&str)) -> Result<Said> + Sync,
+) -> Result<Counts> {
+    let names: Vec<_> = cases.iter().map(|case| case.name.as_str()).collect();
+    let takes = |at: usize| cases[at].memory();
+    let outcomes = parallel::run_within(&Room::of_host(), &names, takes, |at, progress| {
+        let said = run(&cases[at], progress);
+        match &said {
+            Ok(said) => report.result(names[at], &said.text, true),
+            Err(error) => report.result(names[at], &format!("{error:#}"), false),
+        }
+        Ok(said.ok())
     })?;
     let mut counts = Counts::default();
     let mut all = 0;
-    for (compared, passed) in outcomes {
-        all += compared;
-        if passed { counts.passed += 1 } else { counts.failed += 1 }
+    for outcome in outcomes {
+        let Some(said) = outcome else {
+            counts.failed += 1;
+            continue;
+        };
+        counts.passed += 1;
+        all += said.compared;
     }
     report.comment(&format!(
         "{} MiB of memory compared byte for byte in {} crashes",
         all >> 20,
-        names.len()
+        counts.passed
     ));
     Ok(counts)
 }
@@ -282,6 +314,7 @@ pub fn run(source: &Source, cases: &[Case], report: &Report) -> Result<Counts> {
 mod tests {
     use super::*;
     use crate::evidence::PAGE;
+    use anyhow::bail;
     use std::collections::BTreeSet;
 
     #[test]
@@ -296,6 +329,19 @@ mod tests {
         let names: BTreeSet<_> = cases.iter().map(|case| case.name.as_str()).collect();
         assert_eq!(names.len(), cases.len());
         assert!(cases.iter().any(|case| case.quick) && cases.iter().any(|case| !case.quick));
+    }
+
+    #[test]
+    fn a_crash_that_cannot_be_run_has_failed_and_the_others_are_run() {
+        let cases = cases();
+        let run = |case: &Case, _: &dyn Fn(&str)| {
+            if case.name == cases[0].name {
+                bail!("the debugger took too long");
+            }
+            Ok(Said { text: "as expected".into(), compared: 1 })
+        };
+        let counts = run_each(&cases, &Report::begin(cases.len()), run).unwrap();
+        assert_eq!(counts, Counts { passed: cases.len() - 1, failed: 1 });
     }
 
     #[test]

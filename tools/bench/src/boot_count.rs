@@ -8,11 +8,10 @@ use crate::{
     symbols::Symbols,
 };
 use anyhow::{Context, Result, ensure};
-use boot::{crash_case::Loader, guest::Guest};
+use boot::{boots, crash_case::Loader, guest::Guest};
 use build::{deps::Qemu, kernel::Kernel};
 use machines::CRASH_MEMORY;
 use std::path::Path;
-use util::place;
 
 /// Where a kernel begins, before its MMU is on.
 const ENTRY: &str = "primary_entry";
@@ -82,7 +81,7 @@ fn measure(
             )?,
         ),
     };
-    let machine = Machine { qemu, dir: place::out("boots")?.join(case), memory: MEMORY, cpu: CPU };
+    let machine = Machine { qemu, dir: boots::dir(case)?, memory: MEMORY, cpu: CPU };
     let cmd = machine.cmd_with_firmware(&kernel.image, &archive, &command_line)?;
     let symbols = Symbols::read(&kernel.vmlinux)?;
     let nth_boot = match which {

@@ -5,6 +5,7 @@
 use crate::machine::Machine;
 use anyhow::{Context, Result};
 use boot::{
+    boots,
     crash_case::Loader,
     guest::Guest,
     log::{self, Log},
@@ -14,7 +15,6 @@ use build::{deps::Qemu, kernel::Kernel};
 use machines::CRASH_OPTIONS;
 use orders::Orders;
 use std::path::Path;
-use util::place;
 
 /// What both kernels are told. An address that is drawn by lot would change what fits.
 const COMMAND_LINE: &str = "console=ttyAMA0 nokaslr printk.devkmsg=on panic=-1";
@@ -51,8 +51,8 @@ pub struct Crash<'a> {
 impl Crash<'_> {
     /// Crashes, and returns the crash kernel's log; [`None`] if it did not come to its end.
     pub fn run(&self, qemu: &Qemu, guest: &Guest) -> Result<Option<Log>> {
-        let dir = place::out("boots")?.join(&self.name);
-        let machine = Machine { qemu, dir, memory: self.memory, cpu: self.cpu };
+        let machine =
+            Machine { qemu, dir: boots::dir(&self.name)?, memory: self.memory, cpu: self.cpu };
         let image = &self.kernel.image;
         let archive = guest.crash_at_once(
             Loader::File,

@@ -10,10 +10,10 @@ use crate::{
     symbols::Symbols,
 };
 use anyhow::{Context, Result, bail, ensure};
+use boot::boots;
 use build::{deps::Qemu, kernel::Kernel};
 use serde::Serialize;
-use std::{collections::BTreeMap, fs, path::Path};
-use util::place;
+use std::{collections::BTreeMap, path::Path};
 
 /// How many descriptors, and how many ranges of ACPI Reclaim memory.
 pub const DESCRIPTORS: [usize; 5] = [16, 64, 256, 1024, 4096];
@@ -108,9 +108,7 @@ fn measure(
     qemu: &Qemu,
     plugin: &Path,
 ) -> Result<BTreeMap<Step, Cost>> {
-    let dir = place::out("boots")?.join(case);
-    fs::create_dir_all(&dir)?;
-    let machine = Machine { qemu, dir, memory: firmware.memory(), cpu: CPU };
+    let machine = Machine { qemu, dir: boots::dir(case)?, memory: firmware.memory(), cpu: CPU };
     let symbols = Symbols::read(&kernel.vmlinux)?;
     let plan = plan(&symbols)?;
     let cmd = machine

@@ -93,7 +93,6 @@ impl Machine<'_> {
         archive: &Archive,
         command_line: &str,
     ) -> Result<Cmd> {
-        fs::create_dir_all(&self.dir)?;
         let variables = self.dir.join("vars.fd");
         fs::copy(&self.qemu.firmware_vars, &variables).with_context(|| {
             format!("cannot copy the firmware's variables {}", self.qemu.firmware_vars.display())

@@ -4,6 +4,7 @@
 
 use crate::{
     asked::Asked,
+    boots,
     cause::ASKED,
     evidence::Evidence,
     facts::Facts,
@@ -21,12 +22,7 @@ use crate::{
 use anyhow::{Context, Result};
 use build::{deps::Qemu, kernel::Kernel};
 use machines::{CRASH_MEMORY, CRASH_OPTIONS, Hardware, reservation};
-use std::{
-    fs::{self, File},
-    io::BufWriter,
-    path::PathBuf,
-};
-use util::place;
+use std::{fs::File, io::BufWriter, path::PathBuf};
 
 /// The phase in which the first kernel crashes, when it does at once.
 const PANIC_PHASE: &str = "panic";
@@ -216,7 +212,7 @@ impl<'a> CrashCase<'a> {
         let retain = if self.asked.hops > 0 { "retain_initrd" } else { "" };
         let machine = Machine {
             qemu,
-            dir: place::out("boots")?.join(&self.name),
+            dir: boots::dir(&self.name)?,
             kernel: self.first.image.clone(),
             command_line: [&command_line(), &self.reservation, &self.first_options, retain]
                 .into_iter()
@@ -226,7 +222,6 @@ impl<'a> CrashCase<'a> {
             hardware: self.hardware.clone(),
             files: Vec::new(),
         };
-        fs::create_dir_all(&machine.dir)?;
         let machine = match self.firmware {
             Some(firmware) => firmware.starts(machine, false)?,
             None => machine,

@@ -6,6 +6,7 @@
 //! that of a crash kernel with any `linux,usable-memory-range`, and no loader needs a mistake in it.
 
 use crate::{
+    boots,
     cause::Cause,
     crash_case::command_line,
     facts,
@@ -28,7 +29,6 @@ use std::{
     io::BufWriter,
     path::{Path, PathBuf},
 };
-use util::place;
 use vm_fdt::FdtWriter;
 
 /// The phase in which the kernel starts.
@@ -135,13 +135,12 @@ impl FirmwareBoot<'_> {
         let memtest = if self.firmware.case.fence { " memtest=1" } else { "" };
         let machine = Machine {
             qemu,
-            dir: place::out("boots")?.join(&self.name),
+            dir: boots::dir(&self.name)?,
             kernel: self.kernel.image.clone(),
             command_line: format!("{}{memtest}", command_line()),
             hardware: Hardware::of(self.firmware.case.memory),
             files: Vec::new(),
         };
-        fs::create_dir_all(&machine.dir)?;
         let machine = self.firmware.starts(machine, self.firmware.case.fence)?;
         machine.prepare()?;
         let mut initramfs = BufWriter::new(File::create(machine.initramfs())?);

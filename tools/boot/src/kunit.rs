@@ -3,7 +3,7 @@
 //! The tests that are part of the kernel: KUnit runs them while the kernel boots.
 
 use crate::{
-    Counts,
+    Counts, boots,
     cause::Cause,
     crash_case::command_line,
     guest::Guest,
@@ -32,6 +32,9 @@ const KERNEL_CODE: [&str; 3] = ["arch", "drivers", "rust"];
 /// The suite of the examples in the documentation of the kernel crate.
 const DOCTESTS: &str = "rust_doctests_kernel";
 
+/// The name of the boot, and that of its directory below out/boots.
+pub(crate) const NAME: &str = "kunit";
+
 const PHASES: [Phase; 2] = [
     Phase { name: "firmware", ends_with: log::FIRST_LINE, seconds: 60 },
     Phase { name: "tests at boot", ends_with: "@phase| end", seconds: 300 },
@@ -39,17 +42,15 @@ const PHASES: [Phase; 2] = [
 
 /// Boots `kernel` and counts its tests; every suite of the checkout has to be among them.
 pub fn run(kernel: &Kernel, qemu: &Qemu, guest: &Guest) -> Result<Counts> {
-    let name = "kunit";
     let machine = Machine {
         qemu,
-        dir: place::out("boots")?.join(name),
+        dir: boots::dir(NAME)?,
         kernel: kernel.image.clone(),
         // The configuration may leave KUnit off until it is asked for.
         command_line: format!("{} kunit.enable=1 kunit.autorun=1", command_line()),
         hardware: Hardware::of(1024),
         files: Vec::new(),
     };
-    fs::create_dir_all(&machine.dir)?;
     machine.prepare()?;
     let mut initramfs = BufWriter::new(File::create(machine.initramfs())?);
     guest.boot_only()?.write(&mut initramfs)?;

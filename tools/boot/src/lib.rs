@@ -5,6 +5,7 @@
 pub mod answers;
 pub mod archive;
 pub mod asked;
+pub mod boots;
 pub mod budget;
 pub mod case_boot;
 pub mod case_crash;

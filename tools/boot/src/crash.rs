@@ -88,11 +88,9 @@ pub fn measure(options: &CrashOptions) -> Result<Outcome> {
     let mapping_2017 = options.reproduce_2017;
     let stock = kernel(&options.source, Variant { series: false, mapping_2017 })?;
     let series = kernel(&options.source, Variant { series: true, mapping_2017 })?;
-    let prefix = if mapping_2017 { "2017" } else { "crash" };
     let crashes = Loader::ALL.map(|loader| {
-        [("stock", &stock), ("series", &series)].map(|(column, kernel)| {
-            let name = format!("{prefix}-{column}-{}", loader.name());
-            CrashCase::new(name, kernel, kernel, loader)
+        [(COLUMNS[0], &stock), (COLUMNS[1], &series)].map(|(column, kernel)| {
+            CrashCase::new(directory(mapping_2017, column, loader), kernel, kernel, loader)
         })
     });
     let cases: Vec<_> = crashes.into_iter().flatten().collect();
@@ -113,6 +111,15 @@ pub fn measure(options: &CrashOptions) -> Result<Outcome> {
         table: render(&rows),
         described: described(&qemu, &stock, &series, &crashes),
     })
+}
+
+/// The columns of the table.
+pub(crate) const COLUMNS: [&str; 2] = ["stock", "series"];
+
+/// The name of a crash, and that of its directory below out/boots.
+pub(crate) fn directory(mapping_2017: bool, column: &str, loader: Loader) -> String {
+    let prefix = if mapping_2017 { "2017" } else { "crash" };
+    format!("{prefix}-{column}-{}", loader.name())
 }
 
 fn kernel(source: &Source, variant: Variant) -> Result<Kernel> {

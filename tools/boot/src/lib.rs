@@ -15,6 +15,7 @@ pub mod compatibility;
 pub mod crash;
 pub mod crash_case;
 pub mod debugger;
+pub mod directories;
 pub mod dump_readers;
 pub mod efi_map;
 pub mod evidence;

@@ -7,6 +7,7 @@ use crate::{
     asked::Asked,
     case_boot::Configured,
     crash_case::{Crash, CrashCase},
+    directories,
     firmware_boot::Firmware,
     guest::Guest,
     machine,
@@ -239,7 +240,7 @@ impl Unit {
         let first = parts.kernel(&self.entry, &self.entry.first, column.first())?;
         let crash = parts.kernel(&self.entry, &self.entry.crash, column.crash())?;
         let trouble = self.entry.trouble.iter().filter(|trouble| trouble.concerns(column));
-        let name = format!("{}-{}-{}", self.entry.name, column.name(), self.loader.name());
+        let name = directories::of_machine(&self.entry, column, self.loader.name());
         Ok(CrashCase {
             hardware: hardware.clone(),
             reservation: reservation.clone(),

@@ -9,7 +9,7 @@ use crate::{
     case_crash,
     case_verdict::{self, Said},
     crash_case::{CrashCase, Loader},
-    evidence_cases,
+    directories, evidence_cases,
     firmware_boot::{Firmware, FirmwareBoot},
     guest::Guest,
     machine_cases,
@@ -55,9 +55,15 @@ fn entries(cases: &[Case]) -> Vec<Entry<'_>> {
     entries
 }
 
+/// The directories of all runs of each case.
+pub(crate) fn directories(cases: &[Case]) -> impl Iterator<Item = (String, &Case)> {
+    entries(cases).into_iter().map(|entry| (entry.name, entry.case))
+}
+
 /// The names of all runs that have `pattern` in their names.
 pub fn names(pattern: Option<&str>) -> Result<Vec<String>> {
     let cases = cases::load()?;
+    directories::check(&cases, &machines::load()?)?;
     let (entries, evidence) = asked_for(&cases, pattern);
     let mut names: Vec<_> = entries.into_iter().map(|entry| entry.name).collect();
     names.extend(evidence.into_iter().map(|case| case.name));

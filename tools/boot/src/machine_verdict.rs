@@ -12,7 +12,7 @@ use crate::{
     properties::{Answer, Expected, Look, Of, PROPERTIES, Property},
     rules::{self, Found},
 };
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use machines::{By, Column, Entry, Says, Tables, Trouble};
 use oracle::{Boot, Cells, Outcome};
 
@@ -136,7 +136,7 @@ pub fn judge(crashed: Crashed<'_>) -> Verdict {
     for (which, series, facts, configured, options) in kernels {
         // Where there are no facts, another property says so.
         let (true, Ok(facts)) = (series && entry.tables != Tables::Absent, facts) else { continue };
-        match by_the_rules(facts, configured, limit(options)) {
+        match limit(options).and_then(|limit| by_the_rules(facts, configured, limit)) {
             Ok(()) => verdict.as_expected += 1,
             Err(error) => {
                 verdict.complaints.push(format!("memory of the {which} kernel: {error:#}"))
@@ -238,17 +238,33 @@ fn by_the_rules(facts: &Facts, configured: Configured, limit: Option<u64>) -> Re
     rules::kept(&boot, &memory, &found)
 }
 
-/// What a command line says of `mem=`, in bytes.
-fn limit(options: &str) -> Option<u64> {
-    let text = options.split_whitespace().find_map(|word| word.strip_prefix("mem="))?;
-    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
-    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "G" => 30,
-        "M" => 20,
-        "K" => 10,
-        _ => 0,
+/// What a command line says of `mem=`, in bytes; of several the kernel takes the last.
+fn limit(options: &str) -> Result<Option<u64>> {
+    let mut said = options.split_whitespace().filter_map(|word| word.strip_prefix("mem="));
+    let Some(text) = said.next_back() else { return Ok(None) };
+    let (digits, unit) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let bytes = || -> Option<u64> {
+        // The kernel takes a number that begins with a zero for an octal one.
+        if digits.len() > 1 && digits.starts_with('0') {
+            return None;
+        }
+        let shift = match unit.to_ascii_uppercase().as_str() {
+            "T" => 40,
+            "G" => 30,
+            "M" => 20,
+            "K" => 10,
+            "" => 0,
+            _ => return None,
+        };
+        digits.parse::<u64>().ok()?.checked_mul(1 << shift)
     };
-    digits.parse::<u64>().ok().map(|number| number << shift)
+    let bytes = bytes().with_context(|| {
+        format!(
+            "mem={text} of its options is no decimal number, or none with K, M, G or T behind it"
+        )
+    })?;
+    Ok(Some(bytes))
 }
 
 #[cfg(test)]
@@ -298,9 +314,21 @@ unlike = [{ property = "dump-whole", loader = "load", expected = "unasked", why 
 
     #[test]
     fn a_limit_has_a_unit() {
+        let limit = |options| limit(options).unwrap();
         assert_eq!(limit("nr_cpus=1 mem=192M quiet"), Some(192 << 20));
         assert_eq!(limit("mem=1g a"), Some(1 << 30));
+        assert_eq!(limit("mem=1T"), Some(1 << 40));
         assert_eq!(limit("mem=4096 a"), Some(4096));
         assert_eq!(limit("nr_cpus=1"), None);
+        assert_eq!(limit("mem=1G mem=192M"), Some(192 << 20), "the last counts");
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_read_is_an_error() {
+        for options in ["mem=0x10000000", "mem=010M", "mem=1P", "mem=1Gi", "mem=M", "mem=99999999T"]
+        {
+            let error = limit(&format!("mem=1G {options} quiet")).unwrap_err();
+            assert!(error.to_string().starts_with(options), "{error}");
+        }
     }
 }

@@ -183,7 +183,8 @@ impl CrashOrders<'_> {
     }
 }
 
-/// Assignments of the shell; no value has a quote in it.
+/// Assignments of the shell; no value has a quote or the end of a line in it: machines.toml may not have
+/// such options.
 fn assignments(orders: &[(&str, &str)]) -> String {
     orders.iter().map(|(name, value)| format!("{name}='{value}'\n")).collect()
 }

@@ -154,14 +154,15 @@ fn put_together(file: File, raw: Raw) -> Result<Vec<Text>> {
             texts.push(text);
             continue;
         };
+        let context = || format!("the machine '{}'", text.name);
         let name =
             |other: &toml::Table| other.get("name").and_then(toml::Value::as_str) == Some(like);
         let other = whole.iter().find(|other| name(other));
-        let mut entry =
-            other.with_context(|| format!("no machine above is called '{like}'"))?.clone();
+        let other = other.with_context(|| format!("no machine above is called '{like}'"));
+        let mut entry = other.with_context(context)?.clone();
         entry.retain(|field, _| !ITS_OWN.contains(&field));
         entry.extend(table);
-        texts.push(toml::Value::from(entry.clone()).try_into()?);
+        texts.push(toml::Value::from(entry.clone()).try_into().with_context(context)?);
         whole.push(entry);
     }
     Ok(texts)
@@ -174,7 +175,7 @@ impl Text {
         ensure!(is_set(&self.columns), "a column is there twice");
         ensure!(is_set(&self.loaders), "a loader is there twice");
         let Hardware { cpus, memory, nodes, .. } = self.hardware;
-        ensure!(cpus > 0 && memory > 0 && nodes > 0, "it has none of cpus, memory or nodes");
+        ensure!(cpus > 0 && memory > 0 && nodes > 0, "cpus, memory and nodes have to be above 0");
         ensure!(self.patience > 0, "patience = 0 waits for nothing");
         ensure!(self.hops > 0 || !self.alternates, "alternates, and no hops");
         let is_column = |column: &Column| self.columns.contains(column);
@@ -192,11 +193,19 @@ impl Text {
             ensure!(is_loader, "unlike, {property}: a loader that it has not");
             ensure!(!why.is_empty(), "unlike, {property}: no why");
         }
-        ensure!(self.hardware.cpus >= self.hardware.nodes, "it has more nodes than processors");
-        ensure!(
-            self.hardware.memory.is_multiple_of(self.hardware.nodes.into()),
-            "its nodes differ"
-        );
+        ensure!(cpus >= nodes, "nodes = {nodes} is more than cpus = {cpus}");
+        let equal = memory.is_multiple_of(nodes.into());
+        ensure!(equal, "memory = {memory} is no multiple of nodes = {nodes}");
+        let told = [
+            ("reservation", Some(&self.reservation)),
+            ("options", Some(&self.options)),
+            ("crash-options", self.crash_options.as_ref()),
+        ];
+        for (field, options) in told {
+            // The guest has them from a script, between quotes.
+            let fits = options.is_none_or(|options| !options.contains(['\'', '\n', '\r']));
+            ensure!(fits, "{field}: no quote (') and no end of a line can be told to a kernel");
+        }
         Ok(Entry {
             name: self.name,
             what: self.what,
@@ -277,7 +286,8 @@ unlike = [{ property = "a", loader = "load", expected = "fails", why = "b" }]
         assert_eq!((entry.name.as_str(), entry.first.as_str()), ("b", "16k"));
         assert_eq!((&entry.unlike, &entry.columns), (&other.unlike, &other.columns));
         let error = parse(&format!("{FILE}{}", more.replace("place", "peace"))).unwrap_err();
-        assert!(error.to_string().contains("no machine above is called 'peace'"), "{error}");
+        let said = "the machine 'b': no machine above is called 'peace'";
+        assert_eq!(format!("{error:#}"), said);
     }
 
     #[test]
@@ -287,15 +297,18 @@ unlike = [{ property = "a", loader = "load", expected = "fails", why = "b" }]
             ("\"series\"", "\"serious\"", "unknown variant `serious`"),
             ("[1, 2]", "[1, 1]", "same name, '"),
             ("name = \"", "name = \"../", "is no name"),
-            ("nodes = 2", "nodes = 3", "more nodes than processors"),
-            ("memory = 1024", "memory = 1023", "nodes differ"),
+            ("nodes = 2", "nodes = 3", "machine 'place': nodes = 3 is more than cpus = 2"),
+            ("memory = 1024", "memory = 1023", "memory = 1023 is no multiple of nodes = 2"),
             ("columns = [\"series\"]", "columns = []", "no column"),
             ("columns = [\"series\"]", "columns = [\"series\", \"series\"]", "twice"),
             ("columns = [\"series\"]", "dies = [\"series-stock\"]", "that it has not"),
             ("loader = \"load\"", "loader = \"lead\"", "a loader that it has not"),
             ("why = \"b\"", "why = \"\"", "no why"),
-            ("memory = 1024", "memory = 0", "none of"),
+            ("memory = 1024", "memory = 0", "have to be above 0"),
             ("what =", "patience = 0\nwhat =", "waits for nothing"),
+            ("what =", "options = \"a='b'\"\nwhat =", "options: no quote"),
+            ("what =", "crash-options = \"a\\nb\"\nwhat =", "crash-options: no quote"),
+            ("what =", "reservation = \"'\"\nwhat =", "reservation: no quote"),
         ] {
             let error = format!("{:#}", parse(&FILE.replace(right, wrong)).unwrap_err());
             assert!(error.contains(said), "{error}");

@@ -36,7 +36,9 @@ pub struct Spec {
 /// Where a kernel tree comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A supported base, as in `7.3`.
+    /// The default base; another one stands in for it where it cannot be had any more.
+    Default,
+    /// This supported base, as in `7.3`, and no other.
     Base(String),
     /// The user's own tree.
     Dir(PathBuf),

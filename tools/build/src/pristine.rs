@@ -32,10 +32,8 @@ impl Pristine {
     /// The tree that `source` asks for, fetched when it is not there.
     pub fn obtain(source: &Source) -> Result<Self> {
         match source {
-            Source::Base(version) => {
-                let bases = Bases::load()?;
-                source_package::obtain(&bases, bases.get(version)?)
-            }
+            Source::Default => source_package::obtain_default(&Bases::load()?),
+            Source::Base(version) => source_package::obtain(Bases::load()?.get(version)?),
             Source::Dir(dir) => {
                 let tree = user_tree::open(dir)?;
                 let bases = Bases::load()?;

@@ -10,11 +10,12 @@ use crate::{
     pristine::{Pristine, version_of},
     version::Version,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
     path::{Path, PathBuf},
+    slice,
 };
 use util::{command::Cmd, place, setup};
 
@@ -30,19 +31,29 @@ struct Origin {
     upstream: bool,
 }
 
-/// The tree of `base`, or of the newest base there is when no suite has this one any more.
-pub fn obtain(bases: &Bases, base: &Base) -> Result<Pristine> {
-    if let Some(kept) = kept(base)? {
-        return Ok(kept);
+/// The tree of `base`, and of no other.
+pub fn obtain(base: &Base) -> Result<Pristine> {
+    first_of(slice::from_ref(base), get)
+}
+
+/// The tree of the default base, or of the newest base there is when no suite has that one any more.
+pub fn obtain_default(bases: &Bases) -> Result<Pristine> {
+    first_of(&bases.from_newest(bases.get(&bases.default)?), get)
+}
+
+/// The tree of `base`; one that is there already is better than a download.
+fn get(base: &Base) -> Result<Pristine> {
+    match kept(base)? {
+        Some(kept) => Ok(kept),
+        None => fetch(base),
     }
-    let mut failures = Vec::new();
-    for candidate in bases.from_newest(base) {
-        // One base that is there already is better than a download of another one.
-        let got = match kept(&candidate)? {
-            Some(kept) => Ok(kept),
-            None => fetch(&candidate),
-        };
-        match got {
+}
+
+/// What `get` has of the first of `candidates`; the others stand in for it.
+fn first_of(candidates: &[Base], get: impl Fn(&Base) -> Result<Pristine>) -> Result<Pristine> {
+    let mut failures: Vec<(&str, String)> = Vec::new();
+    for candidate in candidates {
+        match get(candidate) {
             Ok(pristine) => {
                 // What was asked for is asked for first.
                 if let Some((version, why)) = failures.first() {
@@ -57,15 +68,18 @@ pub fn obtain(bases: &Bases, base: &Base) -> Result<Pristine> {
             Err(error) if error.downcast_ref::<util::failure::Setup>().is_some() => {
                 return Err(error);
             }
-            Err(error) => failures.push((candidate.version, format!("{error:#}"))),
+            Err(error) => failures.push((&candidate.version, format!("{error:#}"))),
         }
     }
-    let failures: Vec<_> =
+    let lines: Vec<_> =
         failures.iter().map(|(version, why)| format!("  {version}: {why}")).collect();
+    let (what, other) = match failures.len() {
+        1 => ("this base could not be fetched", ", choose another base of bases.toml"),
+        _ => ("no supported base could be fetched", ""),
+    };
     Err(setup!(
-        "no supported base could be fetched:\n{}\nCheck the network, or use your own kernel tree \
-         with LINUX=DIR.",
-        failures.join("\n")
+        "{what}:\n{}\nCheck the network{other}, or use your own kernel tree with LINUX=DIR.",
+        lines.join("\n")
     ))
 }
 
@@ -94,8 +108,9 @@ fn place_of(base: &Base) -> Result<PathBuf> {
 pub(crate) fn kept(base: &Base) -> Result<Option<Pristine>> {
     let dir = place_of(base)?;
     let Ok(text) = fs::read_to_string(dir.join("origin.toml")) else { return Ok(None) };
-    let origin: Origin = toml::from_str(&text)
-        .with_context(|| format!("{} is damaged; remove it and try again", dir.display()))?;
+    let origin: Origin = toml::from_str(&text).map_err(|error| {
+        setup!("{} is damaged; remove it and try again: {error}", dir.display())
+    })?;
     let tree = dir.join("tree");
     let version = version_of(&tree)?;
     let patched = if origin.upstream { "upstream tarball" } else { "with Debian's patches" };
@@ -125,7 +140,7 @@ fn fetch(base: &Base) -> Result<Pristine> {
             Err(error) => failures.push(format!("{suite}: {error:#}")),
         }
     }
-    anyhow::bail!("{}", failures.join("; "))
+    bail!("{}", failures.join("; "))
 }
 
 fn fetch_from(apt: &Apt, suite: &str, base: &Base) -> Result<()> {
@@ -166,9 +181,9 @@ fn fetch_from(apt: &Apt, suite: &str, base: &Base) -> Result<()> {
         }
     }
     if failures.is_empty() {
-        anyhow::bail!("it has no Linux {}", base.version);
+        bail!("it has no Linux {}", base.version);
     }
-    anyhow::bail!("{}", failures.join("; "))
+    bail!("{}", failures.join("; "))
 }
 
 /// Fetches the upstream tarball of the source package `source` into `dir`.
@@ -261,9 +276,43 @@ fn remove(dir: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::ensure;
+    use std::process::ExitCode;
+    use util::failure::exit_code;
 
     fn base(version: &str) -> Base {
         Base { version: version.into(), suites: Vec::new() }
+    }
+
+    /// What has all bases but `missing`.
+    fn all_but(missing: &str) -> impl Fn(&Base) -> Result<Pristine> {
+        move |base| {
+            ensure!(base.version != missing, "404  Not Found");
+            Ok(Pristine {
+                dir: "tree".into(),
+                version: Version::parse(&base.version).unwrap(),
+                identity: base.version.clone(),
+                name: base.version.clone(),
+                described: base.version.clone(),
+                files: None,
+            })
+        }
+    }
+
+    #[test]
+    fn nothing_stands_in_for_a_base_that_was_asked_for() {
+        let error = first_of(&[base("6.12")], all_but("6.12")).unwrap_err();
+        assert_eq!(exit_code(&error), ExitCode::from(2));
+        let text = error.to_string();
+        assert!(text.starts_with("this base could not be fetched:\n  6.12: 404"), "{text}");
+        assert!(text.contains("choose another base") && text.contains("LINUX=DIR"), "{text}");
+    }
+
+    #[test]
+    fn another_base_stands_in_for_the_default_one() {
+        let candidates = ["7.3", "7.2", "6.18"].map(base);
+        let name = |missing| first_of(&candidates, all_but(missing)).unwrap().name;
+        assert_eq!((name("7.3").as_str(), name("7.2").as_str()), ("7.2", "7.3"));
     }
 
     #[test]

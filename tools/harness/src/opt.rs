@@ -181,9 +181,8 @@ impl KernelOptions {
         if let Some(dir) = self.linux {
             return Ok(Source::Dir(dir));
         }
-        let bases = Bases::load()?;
-        let version = self.base.unwrap_or_else(|| bases.default.clone());
-        bases.get(&version)?;
+        let Some(version) = self.base else { return Ok(Source::Default) };
+        Bases::load()?.get(&version)?;
         Ok(Source::Base(version))
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::Result;
 use boot::Counts;
-use build::{base::Bases, kernel::Source};
+use build::kernel::Source;
 use std::{process::ExitCode, time::Instant};
 use upstream::check;
 use util::{command::Cmd, place, setup};
@@ -40,7 +40,7 @@ fn groups() -> Vec<Group> {
 pub fn run(options: TestOptions) -> Result<ExitCode> {
     let groups = asked_for(groups(), options.group.as_deref())?;
     build::deps::ensure_for("test")?;
-    let source = Source::Base(Bases::load()?.default);
+    let source = Source::Default;
     let mut all = Counts::default();
     for group in groups {
         println!("== {}", group.name);

@@ -5,7 +5,6 @@
 use crate::patches::{self, Committed, PatchOptions, Written};
 use anyhow::{Context as _, Result};
 use build::{
-    base::Bases,
     kernel::Source,
     pristine::Pristine,
     series::{Changes, Series},
@@ -37,7 +36,7 @@ impl Context {
     pub fn new() -> Result<Self> {
         let checkout = place::checkout()?;
         Ok(Self {
-            pristine: Pristine::obtain(&source()?)?,
+            pristine: Pristine::obtain(&SOURCE)?,
             series: Series::load(&checkout)?,
             toolchain: Toolchain::find()?,
             checkout,
@@ -75,7 +74,7 @@ impl Context {
             fs::remove_dir_all(&dir)?;
         }
         fs::create_dir_all(&dir)?;
-        let options = PatchOptions::draft(source()?);
+        let options = PatchOptions::draft(SOURCE);
         let committed = patches::commit(&options)?;
         let written = patches::write(&committed, &options, &dir)?;
         Ok(self.mails.get_or_init(|| (committed, written)))
@@ -100,6 +99,4 @@ impl Context {
 }
 
 /// The base that the checks are made on.
-pub fn source() -> Result<Source> {
-    Ok(Source::Base(Bases::load()?.default))
-}
+pub const SOURCE: Source = Source::Default;

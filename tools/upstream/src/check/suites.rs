@@ -20,7 +20,7 @@ use util::command::Cmd;
 /// Boots a kernel with all tests of the series and of the kernel crate.
 pub fn kunit(_: &Context, logs: &Path) -> Result<Verdict> {
     let kernel = obtain(&Spec {
-        source: context::source()?,
+        source: context::SOURCE,
         variant: Variant { series: true, ..Variant::STOCK },
         flavour: "kunit".into(),
     })?;

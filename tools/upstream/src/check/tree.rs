@@ -70,7 +70,7 @@ impl Tree {
             variant: kind.variant().into(),
         };
         if !BuildTree::has_relative(&role, pristine)? {
-            let (source, flavour) = (context::source()?, FLAVOUR.into());
+            let (source, flavour) = (context::SOURCE, FLAVOUR.into());
             obtain(&Spec { source, variant: Variant::STOCK, flavour })?;
         }
         let build = BuildTree::open(&role, pristine)?;

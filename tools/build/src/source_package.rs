@@ -145,6 +145,8 @@ fn fetch(base: &Base) -> Result<Pristine> {
 
 fn fetch_from(apt: &Apt, suite: &str, base: &Base) -> Result<()> {
     let below = Path::new("apt").join(suite).join("download");
+    // An earlier run may have left something there that it had no time to unpack.
+    remove(&place::cache(&below)?)?;
     let dir = place::cache(below)?;
     let mut failures = Vec::new();
     for version in newest(apt.versions("linux", Kind::Source)?, base) {
@@ -243,18 +245,22 @@ fn first_complaint(error: &anyhow::Error) -> String {
     }
 }
 
-/// The file in `dir` whose name begins with `start` and ends with `end`.
+/// The one file in `dir` whose name begins with `start` and ends with `end`.
 pub(crate) fn only_file(dir: &Path, start: &str, end: &str) -> Result<PathBuf> {
     let named = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start))
             && path.to_string_lossy().ends_with(end)
     };
-    fs::read_dir(dir)
+    let paths = fs::read_dir(dir)
         .with_context(|| format!("cannot read {}", dir.display()))?
         .flatten()
-        .map(|entry| entry.path())
-        .find(named)
-        .with_context(|| format!("no {start}*{end} in {}", dir.display()))
+        .map(|entry| entry.path());
+    let mut paths = paths.filter(named);
+    let path = paths.next().with_context(|| format!("no {start}*{end} in {}", dir.display()))?;
+    match paths.next() {
+        None => Ok(path),
+        Some(other) => bail!("more than one: {} and {}", path.display(), other.display()),
+    }
 }
 
 /// Unpacks `tarball` to where the tree of `base` is kept: all of it or nothing.
@@ -313,6 +319,19 @@ mod tests {
         let candidates = ["7.3", "7.2", "6.18"].map(base);
         let name = |missing| first_of(&candidates, all_but(missing)).unwrap().name;
         assert_eq!((name("7.3").as_str(), name("7.2").as_str()), ("7.2", "7.3"));
+    }
+
+    #[test]
+    fn one_file_is_not_taken_for_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let find = || only_file(dir.path(), "linux_", ".xz").map_err(|error| error.to_string());
+        assert!(find().unwrap_err().starts_with("no linux_*.xz in "));
+        for other in ["linux_7.3.asc", "linux-source_7.3.xz", "linux_7.3.xz"] {
+            fs::write(dir.path().join(other), "").unwrap();
+        }
+        assert_eq!(find().unwrap(), dir.path().join("linux_7.3.xz"));
+        fs::write(dir.path().join("linux_7.2.xz"), "").unwrap();
+        assert!(find().unwrap_err().starts_with("more than one: "));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -71,8 +71,11 @@ impl Variant {
 
 /// The flavour of which the first kernel of a tree is built.
 const FIRST_FLAVOUR: &str = "minimal";
-/// How many built kernels are kept: about 30 MB each.
-const KEPT: usize = 60;
+/// How many built kernels are kept, of 10 to 40 MB each. A base has some 23: each configuration with the
+/// series and without it, and a few that are only measured. This is all of the four bases, twice: as
+/// many again are of the user's own trees, and of the series before it was changed. With fewer, a run
+/// of all would remove what it has yet to boot.
+const KEPT: usize = 200;
 
 /// A built kernel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -247,8 +250,12 @@ fn store(tree: &Path, dir: &Path, described: String) -> Result<Kernel> {
         described,
     };
     fs::write(temporary.path().join("kernel.json"), serde_json::to_vec_pretty(&kernel)?)?;
-    fs::rename(temporary.keep(), dir)
-        .with_context(|| format!("cannot keep the kernel in {}", dir.display()))?;
+    // Another run may have kept the same one meanwhile.
+    if let Err(error) = fs::rename(temporary.path(), dir)
+        && stored(dir)?.is_none()
+    {
+        return Err(error).with_context(|| format!("cannot keep the kernel in {}", dir.display()));
+    }
     prune(images)?;
     stored(dir)?.context("the kernel is gone as soon as it was kept")
 }
@@ -265,14 +272,25 @@ fn prune(images: &Path) -> Result<()> {
     used.sort();
     used.reverse();
     for (_, dir) in used.into_iter().skip(KEPT) {
-        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        remove(&dir)?;
     }
     Ok(())
+}
+
+/// Removes a kernel; another run may have done it meanwhile.
+fn remove(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", dir.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Bases;
 
     fn built_tree() -> tempfile::TempDir {
         let tree = tempfile::tempdir().unwrap();
@@ -294,6 +312,26 @@ mod tests {
         assert_eq!(kernel.release, "7.3.4");
         assert_eq!(fs::read_to_string(kernel.image).unwrap(), "arch/arm64/boot/Image");
         assert!(stored(&dir).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_kernel_that_another_run_has_kept_meanwhile_is_taken() {
+        let (tree, images) = (built_tree(), tempfile::tempdir().unwrap());
+        let dir = images.path().join("key");
+        store(tree.path(), &dir, "the first".into()).unwrap();
+        assert_eq!(store(tree.path(), &dir, "the second".into()).unwrap().described, "the first");
+        assert_eq!(fs::read_dir(images.path()).unwrap().count(), 1, "nothing else is left");
+        remove(&dir).unwrap();
+        remove(&dir).expect("it is gone, as it should be");
+    }
+
+    #[test]
+    fn all_kernels_of_all_bases_are_kept_and_as_many_again() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let bases: Bases = toml::from_str(include_str!("../../../bases.toml")).unwrap();
+        // Besides: two with the mapping of 2017, and the series in plain C.
+        let of_each = 2 * config::flavours(&checkout.join("configs")).len() + 3;
+        assert!(KEPT >= 2 * of_each * bases.bases.len(), "{of_each} of each base");
     }
 
     #[test]

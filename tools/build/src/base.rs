@@ -3,10 +3,9 @@
 //! The kernels that the series is for: `bases.toml` of the checkout.
 
 use crate::version::Version;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
-use std::fs;
-use util::{place, setup};
+use util::{place, setup, table};
 
 /// All supported bases.
 #[derive(Debug, Deserialize)]
@@ -40,9 +39,7 @@ impl Bases {
     /// Reads the table of the checkout.
     pub fn load() -> Result<Self> {
         let path = place::checkout()?.join("bases.toml");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("mistake in {}", path.display()))
+        table::load(&path, |text| toml::from_str(text))
     }
 
     /// The base that is called `version`.

@@ -12,9 +12,9 @@ use regex::{NoExpand, Regex};
 use serde::Deserialize;
 use std::{
     borrow::Cow,
-    fs,
     path::{Path, PathBuf},
 };
+use util::table;
 
 /// Where the bridges are, in the checkout.
 pub const FILE: &str = "bridges.toml";
@@ -109,9 +109,7 @@ impl Bridges {
     /// Reads the bridges of `checkout`.
     pub fn load(checkout: &Path) -> Result<Self> {
         let path = checkout.join(FILE);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("mistake in {}", path.display()))
+        table::load(&path, |text| toml::from_str(text))
     }
 
     /// Those that `tree` needs.
@@ -186,7 +184,7 @@ impl Bridges {
 mod tests {
     use super::*;
     use crate::{base::Bases, series::Series, source_package::kept, version::Version};
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, fs};
     use util::command::Cmd;
 
     const BRIDGE: &str = r#"

@@ -5,8 +5,8 @@
 use crate::version::Version;
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use std::{collections::BTreeMap, fmt, fs, path::PathBuf};
-use util::place;
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+use util::{place, table};
 
 /// The whole table.
 #[derive(Debug, Deserialize)]
@@ -113,9 +113,7 @@ impl Table {
     /// Reads the table of the checkout.
     pub fn load() -> Result<Self> {
         let path = place::checkout()?.join("packages.toml");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("mistake in {}", path.display()))
+        table::load(&path, |text| toml::from_str(text))
     }
 
     /// The needs of the verb called `verb`; without one, those that all verbs share.

@@ -19,7 +19,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use util::setup;
+use util::{setup, table};
 
 /// Files that differ from the pristine tree, and what they hold.
 pub type Changes = BTreeMap<PathBuf, Vec<u8>>;
@@ -142,10 +142,7 @@ impl Series {
     /// Reads the series of `checkout`.
     pub fn load(checkout: &Path) -> Result<Self> {
         let path = checkout.join("series");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let series =
-            toml::from_str(&text).with_context(|| format!("mistake in {}", path.display()))?;
+        let series: Self = table::load(&path, |text| toml::from_str(text))?;
         Ok(Self { bridges: Bridges::load(checkout)?, ..series })
     }
 

@@ -8,11 +8,10 @@
 mod entries;
 mod text;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use orders::{Map, Pages};
 use serde::Deserialize;
-use std::fs;
-use util::{place, setup};
+use util::{place, table};
 
 /// The memory that a kernel can be given without a reservation: firmware leaves it alone. The kernel,
 /// its initramfs and its device tree are there, and nothing else is in front of the fence.
@@ -87,10 +86,7 @@ pub enum Stock {
 
 /// The cases of the checkout.
 pub fn load() -> Result<Vec<Case>> {
-    let path = place::checkout()?.join("cases.toml");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    parse(&text).map_err(|error| setup!("mistake in {}: {error:#}", path.display()))
+    table::load(&place::checkout()?.join("cases.toml"), parse)
 }
 
 /// The cases that `text` has.

@@ -10,10 +10,9 @@ mod text;
 
 pub use hardware::{Firmware, Gic, Hardware};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
-use std::fs;
-use util::{place, setup};
+use util::{place, table};
 
 /// How much memory a crash kernel has, in bytes, where nothing else is said.
 pub const CRASH_MEMORY: u64 = 256 << 20;
@@ -237,10 +236,7 @@ impl Unlike {
 
 /// The machines of the checkout.
 pub fn load() -> Result<Vec<Entry>> {
-    let path = place::checkout()?.join("machines.toml");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    parse(&text).map_err(|error| setup!("mistake in {}: {error:#}", path.display()))
+    table::load(&place::checkout()?.join("machines.toml"), parse)
 }
 
 /// The machines that `text` has.

@@ -7,3 +7,4 @@ pub mod command;
 pub mod failure;
 pub mod hash;
 pub mod place;
+pub mod table;

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode> {
-    let words: Vec<String> = env::args().skip(1).collect();
+    let words = variables::words(env::args_os().skip(1))?;
     let arguments = variables::arguments(&Options::command(), &words)?;
     let command = std::iter::once("make".to_string()).chain(arguments);
     let options = Options::from_arg_matches(&Options::command().try_get_matches_from(command)?)?;

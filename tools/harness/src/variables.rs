@@ -5,10 +5,22 @@
 use anyhow::Result;
 use clap::Command;
 use regex::{Captures, Regex};
+use std::ffi::OsString;
 use util::setup;
 
 /// Where to read on.
 const HINT: &str = "`make help` lists the verbs and what they take.";
+
+/// The words of the command line: they are text, and the places that they name have names that are.
+pub fn words(arguments: impl Iterator<Item = OsString>) -> Result<Vec<String>> {
+    let word = |argument: OsString| {
+        argument.into_string().map_err(|argument| {
+            let shown = argument.to_string_lossy();
+            setup!("{shown} is no UTF-8; give what it names another name, or a link that has one")
+        })
+    };
+    arguments.map(word).collect()
+}
 
 /// The command line in the form that clap takes: `BASE=7.2` becomes `--base=7.2`.
 ///
@@ -68,6 +80,7 @@ mod tests {
     use super::*;
     use crate::opt::Options;
     use clap::CommandFactory;
+    use std::os::unix::ffi::OsStringExt;
 
     fn translate(words: &[&str]) -> Result<Vec<String>> {
         let words: Vec<_> = words.iter().map(|word| word.to_string()).collect();
@@ -79,6 +92,15 @@ mod tests {
         let arguments = translate(&["image", "BASE=7.2", "SERIES=off"]).unwrap();
         assert_eq!(arguments, ["image", "--base=7.2", "--series=off"]);
         assert_eq!(translate(&["image", "LINUX=/a b=c"]).unwrap()[1], "--linux=/a b=c");
+    }
+
+    #[test]
+    fn what_is_no_text_is_a_bad_argument() {
+        let text = |bytes: &[u8]| words([OsString::from_vec(bytes.to_vec())].into_iter());
+        assert_eq!(text(b"LINUX=/tmp/\xc3\xbc").unwrap(), ["LINUX=/tmp/\u{fc}"]);
+        let error = text(b"LINUX=/tmp/\xff").unwrap_err();
+        assert_eq!(util::failure::exit_code(&error), std::process::ExitCode::from(2));
+        assert!(error.to_string().starts_with("LINUX=/tmp/\u{fffd} is no UTF-8;"), "{error}");
     }
 
     #[test]

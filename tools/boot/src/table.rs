@@ -77,8 +77,9 @@ impl Row {
             for (loader, answer) in answers {
                 if !expected.met_by(*loader, answer.as_ref()) {
                     complaints.push(format!(
-                        "{column}, kexec {}: {}: {} ({})",
+                        "{column}, kexec {}: {} ({}): {} ({})",
                         loader.option(),
+                        self.property.key,
                         self.property.name.trim(),
                         said(answer.as_ref()),
                         match expected.with(*loader) {
@@ -195,6 +196,8 @@ mod tests {
         assert_eq!((counts.passed, counts.failed), (1, 2));
         assert!(complaints[0].contains("stock, kexec -s"), "{complaints:?}");
         assert!(complaints[0].contains("proves nothing"), "{complaints:?}");
+        // Some properties of the two kernels share a name.
+        assert!(complaints[0].contains(&format!(": {} (", property.key)), "{complaints:?}");
         assert!(complaints.last().unwrap().contains("series, kexec -c"), "{complaints:?}");
     }
 

@@ -84,7 +84,7 @@ impl fmt::Display for End {
             }
             Self::TimedOut(phase, limit) => write!(
                 f,
-                "phase '{phase}' was not over after {} s (a slow machine? set {FACTOR_VARIABLE}=4)",
+                "phase '{phase}' was not over after {} s (a slow machine? run `{FACTOR_VARIABLE}=4 make ...`)",
                 limit.as_secs()
             ),
         }

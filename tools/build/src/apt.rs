@@ -70,8 +70,8 @@ fn debian_mirror() -> Result<PackageSource> {
         .ok_or_else(|| {
             setup!(
                 "no Debian mirror among this machine's package sources ({ETC}/sources.list and \
-                 {ETC}/sources.list.d); name one with {MIRROR_VARIABLE}=URI (the package \
-                 debian-archive-keyring has its keys), or use your own kernel tree with LINUX=DIR"
+                 {ETC}/sources.list.d); name one: `{MIRROR_VARIABLE}=URI make ...` (the \
+                 package debian-archive-keyring has its keys), or use your own kernel tree with LINUX=DIR"
             )
         })
 }

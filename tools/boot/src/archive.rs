@@ -44,7 +44,7 @@ impl Archive {
     /// Adds the file `source`; it stays executable when it is.
     pub fn file(mut self, path: &str, source: &Path) -> Result<Self> {
         let about = fs::metadata(source)
-            .with_context(|| format!("{} is missing for the initramfs", source.display()))?;
+            .with_context(|| format!("cannot put {} into the initramfs", source.display()))?;
         let executable = about.permissions().mode() & 0o111 != 0;
         self.insert(path, Contents::At(source.into()), executable);
         Ok(self)

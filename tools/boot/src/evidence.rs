@@ -70,7 +70,9 @@ impl Evidence {
     /// Puts all of it at the beginning of the file `disk`, from where the guest takes it.
     pub fn write(&self, disk: &Path) -> Result<()> {
         let file = File::options().write(true).open(disk);
-        let mut file = BufWriter::new(file.with_context(|| disk.display().to_string())?);
+        let mut file = BufWriter::new(
+            file.with_context(|| format!("cannot put evidence on {}", disk.display()))?,
+        );
         for number in 0..self.pages {
             file.write_all(&self.page(number))?;
         }

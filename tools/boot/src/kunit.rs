@@ -67,7 +67,7 @@ pub fn run(kernel: &Kernel, qemu: &Qemu, guest: &Guest) -> Result<Counts> {
         bail!("kunit: the console says '{line}'; see {}", console.display());
     }
     let tests = ktap::parse(kernels.first().context("kunit: no kernel has come up")?)
-        .with_context(|| console.display().to_string())?;
+        .with_context(|| format!("kunit: cannot read its tests in {}", console.display()))?;
     count(&tests, &wanted_suites(&place::checkout()?)?)
 }
 

@@ -7,7 +7,7 @@ use crate::{
     iomem::{self, Resource},
     span::Span,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use object::{Object, ObjectSymbol};
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -30,8 +30,9 @@ impl Owners {
     /// Reads the symbols of `vmlinux`, which is in `memory` where its /proc/iomem says, and has not
     /// been moved to other virtual addresses.
     pub fn new(vmlinux: &Path, iomem: &[Resource], memory: &GuestMemory) -> Result<Self> {
-        let data = fs::read(vmlinux).with_context(|| vmlinux.display().to_string())?;
-        let file = object::File::parse(data.as_slice()).map_err(|error| anyhow!("{error}"))?;
+        let context = || format!("cannot read the symbols of {}", vmlinux.display());
+        let data = fs::read(vmlinux).with_context(context)?;
+        let file = object::File::parse(data.as_slice()).with_context(context)?;
         let named: BTreeMap<&str, u64> = file
             .symbols()
             .filter_map(|symbol| Some((symbol.name().ok()?, symbol.address())))

@@ -212,8 +212,9 @@ fn differences(now: &GuestMemory, before: &GuestMemory, given: Span) -> Result<V
 
 /// Where the symbol `name` of a kernel is.
 fn address_of(vmlinux: &Path, name: &str) -> Result<u64> {
-    let data = fs::read(vmlinux).with_context(|| vmlinux.display().to_string())?;
-    let file = object::File::parse(data.as_slice()).map_err(|error| anyhow!("{error}"))?;
+    let context = || format!("cannot read the symbols of {}", vmlinux.display());
+    let data = fs::read(vmlinux).with_context(context)?;
+    let file = object::File::parse(data.as_slice()).with_context(context)?;
     let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name));
     Ok(symbol.with_context(|| format!("{} has no {name}", vmlinux.display()))?.address())
 }

@@ -40,7 +40,8 @@ impl Coccinelle {
     /// Parses the semantic patch `hook`; what Coccinelle says of it is in `log`.
     pub fn parse(&self, hook: &Path, log: &Path) -> Result<()> {
         let cmd = Cmd::new(&self.spatch).arg("--parse-cocci").arg(hook);
-        cmd.run_logged(log).with_context(|| hook.display().to_string())
+        cmd.run_logged(log)
+            .with_context(|| format!("cannot parse the semantic patch {}", hook.display()))
     }
 
     /// `contents` of `file` as the semantic patch `hook` changes it.

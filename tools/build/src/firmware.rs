@@ -30,7 +30,7 @@ pub fn obtain() -> Result<PathBuf> {
     let mut key = Key::new().part("rustc", &rustc.described).part("llvm", &llvm.described);
     for path in sources(&checkout)? {
         let label = path.strip_prefix(&checkout).unwrap_or(&path).display().to_string();
-        key = key.file(&label, &path).with_context(|| path.display().to_string())?;
+        key = key.file(&label, &path).with_context(|| format!("cannot read {}", path.display()))?;
     }
     let kept = place::cache("firmware")?;
     let application = kept.join(key.short()).join(NAME);

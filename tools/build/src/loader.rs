@@ -47,7 +47,7 @@ pub fn lists_acpi_tables() -> Result<PathBuf> {
         .part("llvm", &llvm.described)
         .part("spatch", &coccinelle.described)
         .file("patch", &patch)
-        .with_context(|| patch.display().to_string())?;
+        .with_context(|| format!("cannot read {}", patch.display()))?;
     let kept = place::cache("loader")?;
     let program = kept.join(key.short()).join(PROGRAM);
     if program.exists() {

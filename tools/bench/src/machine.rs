@@ -15,7 +15,6 @@ use build::deps::Qemu;
 use orders::{KERNEL_FILE, ORDERS_FILE, Orders};
 use std::{
     fs::{self, File},
-    io::BufWriter,
     path::{Path, PathBuf},
 };
 use util::command::Cmd;
@@ -98,7 +97,7 @@ impl Machine<'_> {
             format!("cannot copy the firmware's variables {}", self.qemu.firmware_vars.display())
         })?;
         let initramfs = self.dir.join("initramfs.cpio");
-        archive.write(&mut BufWriter::new(File::create(&initramfs)?))?;
+        archive.save(&initramfs)?;
         let flash = |unit, path: &Path| {
             let path = option_value(path);
             // Nothing of what the firmware writes is wanted again.

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use cpio::newc::{Builder, ModeFileType, trailer};
 use std::{
     collections::BTreeMap,
-    fs,
-    io::Write,
+    fs::{self, File},
+    io::{BufWriter, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -65,6 +65,17 @@ impl Archive {
             self.entries.insert(path[..slash].into(), Entry::Directory);
         }
         self.entries.insert(path.into(), entry);
+    }
+
+    /// Writes the archive into the file `path`.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let save = || -> Result<()> {
+            let mut to = BufWriter::new(File::create(path)?);
+            self.write(&mut to)?;
+            // What is not written when it is dropped, nobody would be told of.
+            Ok(to.flush()?)
+        };
+        save().with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Writes the archive; a directory comes before what is in it, and all else is by name.
@@ -168,6 +179,12 @@ mod tests {
         let entry = reader.entry();
         assert_eq!(entry.mode(), 0o020_600);
         assert_eq!((entry.rdev_major(), entry.rdev_minor()), (5, 1));
+    }
+
+    #[test]
+    fn a_full_disk_is_no_archive() {
+        let error = Archive::new().bytes("a", "1").save(Path::new("/dev/full")).unwrap_err();
+        assert!(format!("{error:#}").starts_with("cannot write /dev/full: No space"), "{error:#}");
     }
 
     #[test]

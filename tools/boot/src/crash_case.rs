@@ -22,7 +22,7 @@ use crate::{
 use anyhow::{Context, Result};
 use build::{deps::Qemu, kernel::Kernel};
 use machines::{CRASH_MEMORY, CRASH_OPTIONS, Hardware, reservation};
-use std::{fs::File, io::BufWriter, path::PathBuf};
+use std::{fs::File, path::PathBuf};
 
 /// The phase in which the first kernel crashes, when it does at once.
 const PANIC_PHASE: &str = "panic";
@@ -241,8 +241,7 @@ impl<'a> CrashCase<'a> {
             hops: &hops::hops(self.asked.hops, self.first, self.through),
             asked: &self.asked,
         })?;
-        let mut initramfs = BufWriter::new(File::create(machine.initramfs())?);
-        archive.write(&mut initramfs)?;
+        archive.save(&machine.initramfs())?;
         Ok((machine, evidence))
     }
 

@@ -69,14 +69,14 @@ impl Evidence {
 
     /// Puts all of it at the beginning of the file `disk`, from where the guest takes it.
     pub fn write(&self, disk: &Path) -> Result<()> {
-        let file = File::options().write(true).open(disk);
-        let mut file = BufWriter::new(
-            file.with_context(|| format!("cannot put evidence on {}", disk.display()))?,
-        );
-        for number in 0..self.pages {
-            file.write_all(&self.page(number))?;
-        }
-        Ok(file.flush()?)
+        let write = || {
+            let mut file = BufWriter::new(File::options().write(true).open(disk)?);
+            for number in 0..self.pages {
+                file.write_all(&self.page(number))?;
+            }
+            file.flush()
+        };
+        write().with_context(|| format!("cannot put evidence on {}", disk.display()))
     }
 
     /// The number of a page of evidence, of which not a byte has changed.

@@ -25,8 +25,7 @@ use cases::{Case, GOOD};
 use machines::Hardware;
 use orders::{KERNEL_FILE, ORDERS_FILE, Orders};
 use std::{
-    fs::{self, File},
-    io::BufWriter,
+    fs,
     path::{Path, PathBuf},
 };
 use vm_fdt::FdtWriter;
@@ -143,9 +142,7 @@ impl FirmwareBoot<'_> {
         };
         let machine = self.firmware.starts(machine, self.firmware.case.fence)?;
         machine.prepare()?;
-        let mut initramfs = BufWriter::new(File::create(machine.initramfs())?);
-        guest.memory()?.write(&mut initramfs)?;
-        drop(initramfs);
+        guest.memory()?.save(&machine.initramfs())?;
 
         let memory = GuestMemory::new(machine.hardware.memory, &machine.dir)?;
         let run = run::run(&memory.attached(machine.cmd()), &machine.dir, &PHASES, progress)?;

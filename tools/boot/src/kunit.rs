@@ -17,12 +17,7 @@ use anyhow::{Context, Result, bail};
 use build::{deps::Qemu, kernel::Kernel};
 use machines::Hardware;
 use regex::Regex;
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::BufWriter,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, path::Path};
 use util::place;
 use walkdir::WalkDir;
 
@@ -52,9 +47,7 @@ pub fn run(kernel: &Kernel, qemu: &Qemu, guest: &Guest) -> Result<Counts> {
         files: Vec::new(),
     };
     machine.prepare()?;
-    let mut initramfs = BufWriter::new(File::create(machine.initramfs())?);
-    guest.boot_only()?.write(&mut initramfs)?;
-    drop(initramfs);
+    guest.boot_only()?.save(&machine.initramfs())?;
 
     let run = run::run(&machine.cmd(), &machine.dir, &PHASES, &|_| {})?;
     let console = machine.dir.join(crate::run::CONSOLE);

@@ -165,7 +165,9 @@ impl Apt {
     /// Fetches the index of a private state.
     pub fn update(&self) -> Result<()> {
         let log = self.lists.with_extension("log");
-        self.update_cmd().run_logged(&log).context("cannot fetch the package index")
+        // apt takes an index that it cannot fetch for one that has nothing new, and ends with success.
+        let cmd = self.update_cmd().arg("--error-on=any");
+        cmd.run_logged(&log).context("cannot fetch the package index")
     }
 
     /// The version of `package` that would be installed.

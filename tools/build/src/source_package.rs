@@ -137,7 +137,7 @@ fn fetch(base: &Base) -> Result<Pristine> {
             Ok(()) => {
                 return kept(base)?.context("the base is gone as soon as it was unpacked");
             }
-            Err(error) => failures.push(format!("{suite}: {error:#}")),
+            Err(error) => failures.push(format!("{suite}: {}", first_complaint(&error))),
         }
     }
     bail!("{}", failures.join("; "))

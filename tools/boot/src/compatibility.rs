@@ -5,11 +5,9 @@
 use crate::crash_case::Loader;
 use anyhow::{Context, Result, bail, ensure};
 use machines::Column;
-use std::fs;
-use util::place;
 
 /// The page that has the table.
-const PAGE: &str = "Documentation/arch/arm64/acpi-tables.rst";
+const PAGE: &str = include_str!("../../../Documentation/arch/arm64/acpi-tables.rst");
 /// How its first line begins.
 const HEAD: &str = "First kernel  Crash kernel ";
 
@@ -35,12 +33,9 @@ impl Row {
     }
 }
 
-/// The row of the table of the checkout for these kernels.
+/// The row of the table for these kernels.
 pub fn row(column: Column) -> Result<Row> {
-    let path = place::checkout()?.join(PAGE);
-    let page =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    of(&page, column).with_context(|| format!("in {PAGE}"))
+    of(PAGE, column).context("in Documentation/arch/arm64/acpi-tables.rst")
 }
 
 fn of(page: &str, column: Column) -> Result<Row> {
@@ -87,8 +82,6 @@ fn parse_row(line: &str) -> Result<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PAGE: &str = include_str!("../../../Documentation/arch/arm64/acpi-tables.rst");
 
     #[test]
     fn the_table_has_each_pair_of_kernels() {

@@ -175,6 +175,15 @@ pub fn dump<'a>(boot: &'a CaseBoot<'_>) -> Result<&'a Dump> {
 }
 
 #[cfg(test)]
+impl Configured {
+    /// A kernel with pages of 4 KiB and addresses of 48 bits.
+    pub(crate) fn made_up() -> Self {
+        let text = "CONFIG_PAGE_SHIFT=12\nCONFIG_ARM64_PA_BITS=48\nCONFIG_ARM64_VA_BITS=48\n";
+        Self::parse(text).unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -183,7 +183,10 @@ impl Facts {
 }
 
 #[cfg(test)]
-use crate::iomem::{ACPI_TABLES, SYSTEM_RAM};
+use crate::{
+    guest_memory::START,
+    iomem::{ACPI_TABLES, SYSTEM_RAM},
+};
 
 #[cfg(test)]
 impl Facts {
@@ -191,8 +194,16 @@ impl Facts {
     pub(crate) fn made_up() -> Self {
         let acpi = Span { start: 0x5c43_0000, end: 0x5c44_0000 };
         let given = Span { start: 0x4a60_0000, end: 0x5a60_0000 };
+        /// The number of EfiConventionalMemory.
+        const CONVENTIONAL: u32 = 7;
         let region = |span| memblock::Region { span, flags: 0 };
         let resource = |span, name: &str| Resource { span, name: name.into(), children: vec![] };
+        let descriptor = |kind, span: Span| oracle::Descriptor {
+            kind,
+            start: span.start,
+            pages: span.bytes() >> 12,
+            attributes: oracle::attribute::WRITE_BACK,
+        };
         Self {
             release: "7.3.4".into(),
             iomem: vec![resource(given, SYSTEM_RAM), resource(acpi, ACPI_TABLES)],
@@ -201,12 +212,11 @@ impl Facts {
                 kind: efi_map::ACPI_RECLAIM.into(),
                 write_back: true,
             }],
-            efi_numbers: vec![oracle::Descriptor {
-                kind: orders::ACPI_RECLAIM,
-                start: acpi.start,
-                pages: acpi.bytes() >> 12,
-                attributes: oracle::attribute::WRITE_BACK,
-            }],
+            efi_numbers: vec![
+                descriptor(CONVENTIONAL, Span { start: START, end: acpi.start }),
+                descriptor(orders::ACPI_RECLAIM, acpi),
+                descriptor(CONVENTIONAL, Span { start: acpi.end, end: START + (512 << 20) }),
+            ],
             memblock: memblock::Dump {
                 memory: [given, acpi].map(region).into(),
                 reserved: vec![region(acpi)],

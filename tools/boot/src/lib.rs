@@ -39,6 +39,8 @@ pub mod machine;
 pub mod machine_cases;
 pub mod machine_units;
 pub mod machine_verdict;
+#[cfg(test)]
+mod made_up;
 pub mod matrix;
 pub mod memblock;
 pub mod panic_path;

@@ -270,6 +270,9 @@ fn limit(options: &str) -> Result<Option<u64>> {
 }
 
 #[cfg(test)]
+mod judged;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

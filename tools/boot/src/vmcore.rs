@@ -147,48 +147,59 @@ impl Vmcore {
     }
 }
 
+/// The headers of a core file with a VMCOREINFO note and segments for these spans, whose bytes are to
+/// follow.
+#[cfg(test)]
+pub(crate) fn headers(segments: &[Span]) -> Vec<u8> {
+    let note = b"OSRELEASE=7.3.4\nPAGESIZE=4096\n";
+    let mut notes = Vec::new();
+    for word in [11u32, note.len() as u32, 0] {
+        notes.extend_from_slice(&word.to_le_bytes());
+    }
+    notes.extend_from_slice(b"VMCOREINFO\0\0");
+    notes.extend_from_slice(note);
+    notes.resize(notes.len().next_multiple_of(4), 0);
+
+    let mut file = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
+    file.resize(16, 0);
+    file.extend_from_slice(&4u16.to_le_bytes());
+    file.extend_from_slice(&183u16.to_le_bytes());
+    file.extend_from_slice(&1u32.to_le_bytes());
+    for word in [0u64, 64, 0] {
+        file.extend_from_slice(&word.to_le_bytes());
+    }
+    file.extend_from_slice(&0u32.to_le_bytes());
+    for half in [64u16, 56, segments.len() as u16 + 1, 0, 0, 0] {
+        file.extend_from_slice(&half.to_le_bytes());
+    }
+    let mut offset = 64 + 56 * (segments.len() as u64 + 1);
+    let all = [(4u32, 0, notes.len() as u64)].into_iter();
+    for (kind, start, size) in all.chain(segments.iter().map(|span| (1, span.start, span.bytes())))
+    {
+        file.extend_from_slice(&kind.to_le_bytes());
+        file.extend_from_slice(&7u32.to_le_bytes());
+        for word in [offset, start, start, size, size, 4] {
+            file.extend_from_slice(&word.to_le_bytes());
+        }
+        offset += size;
+    }
+    file.extend_from_slice(&notes);
+    file
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
 
-    /// A core file with a VMCOREINFO note and these segments; each byte of a segment is `fill`.
+    /// A core file with these segments.
     fn core(segments: &[(u64, &[u8])]) -> tempfile::NamedTempFile {
-        let note = b"OSRELEASE=7.3.4\nPAGESIZE=4096\n";
-        let mut notes = Vec::new();
-        for word in [11u32, note.len() as u32, 0] {
-            notes.extend_from_slice(&word.to_le_bytes());
-        }
-        notes.extend_from_slice(b"VMCOREINFO\0\0");
-        notes.extend_from_slice(note);
-        notes.resize(notes.len().next_multiple_of(4), 0);
-
-        let mut file = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
-        file.resize(16, 0);
-        file.extend_from_slice(&4u16.to_le_bytes());
-        file.extend_from_slice(&183u16.to_le_bytes());
-        file.extend_from_slice(&1u32.to_le_bytes());
-        for word in [0u64, 64, 0] {
-            file.extend_from_slice(&word.to_le_bytes());
-        }
-        file.extend_from_slice(&0u32.to_le_bytes());
-        for half in [64u16, 56, segments.len() as u16 + 1, 0, 0, 0] {
-            file.extend_from_slice(&half.to_le_bytes());
-        }
-        let mut offset = 64 + 56 * (segments.len() as u64 + 1);
-        let mut contents = Vec::new();
-        let all = [(4u32, 0, notes.as_slice())].into_iter();
-        for (kind, start, bytes) in all.chain(segments.iter().map(|(at, bytes)| (1, *at, *bytes))) {
-            file.extend_from_slice(&kind.to_le_bytes());
-            file.extend_from_slice(&7u32.to_le_bytes());
-            let size = bytes.len() as u64;
-            for word in [offset, start, start, size, size, 4] {
-                file.extend_from_slice(&word.to_le_bytes());
-            }
-            contents.extend_from_slice(bytes);
-            offset += size;
-        }
-        file.extend_from_slice(&contents);
+        let spans = segments.iter().map(|(start, bytes)| {
+            let end = start + bytes.len() as u64;
+            Span { start: *start, end }
+        });
+        let mut file = headers(&spans.collect::<Vec<_>>());
+        segments.iter().for_each(|(_, bytes)| file.extend_from_slice(bytes));
         let on_disk = tempfile::NamedTempFile::new().unwrap();
         fs::write(on_disk.path(), file).unwrap();
         on_disk

@@ -199,3 +199,6 @@ fn taken(boot: &CaseBoot<'_>) -> Result<(Stock, String)> {
     same(SYSTEM_RAM, &ram, &mapped.whole_pages(boot.boot.page))?;
     Ok((Stock::Given, format!("boots with what it was given, {} MiB", mapped.bytes() >> 20)))
 }
+
+#[cfg(test)]
+mod judged;

@@ -187,3 +187,102 @@ fn described(qemu: &Qemu, stock: &Kernel, series: &Kernel, pairs: &[Pair]) -> Ve
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crash_case::CRASH_KERNEL_PHASE, facts::Facts, log::Log, made_up, properties::Expected,
+        run::End, span::Span,
+    };
+    use anyhow::anyhow;
+    use std::{fs, process::ExitStatus};
+
+    /// What is not as expected, and in how many rows, where each column has the series or has not, and
+    /// something was changed in each crash of stock and of the series.
+    fn wrong(
+        columns: [bool; 2],
+        mapping_2017: bool,
+        change: impl Fn(&mut Crash, &mut Crash),
+    ) -> (usize, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let pairs = Loader::ALL.map(|loader| {
+            let [mut stock, mut series] = [0, 1].map(|column| {
+                let dir = dir.path().join(format!("{column}-{}", loader.name()));
+                fs::create_dir(&dir).unwrap();
+                made_up::crash(&dir, columns[column], loader)
+            });
+            change(&mut stock, &mut series);
+            Pair { loader, stock, series }
+        });
+        let (counts, complaints) = judge(&rows(&pairs, mapping_2017));
+        assert_eq!(counts.passed + counts.failed, properties(mapping_2017).count());
+        (counts.failed, complaints)
+    }
+
+    const BESIDE: [bool; 2] = [false, true];
+
+    #[test]
+    fn stock_beside_the_series_is_as_expected() {
+        assert_eq!(wrong(BESIDE, false, |_, _| ()), (0, vec![]));
+        let fails = properties(false).filter(|property| property.stock != Expected::Holds).count();
+        assert_eq!(wrong([false, false], false, |_, _| ()).0, fails);
+        let (failed, complaints) = wrong([true, true], false, |_, _| ());
+        // The tables are not System RAM in either, and there is less of it than there should be.
+        assert_eq!(failed, fails + 1);
+        assert!(complaints[0].ends_with("(stock should fail it, or the check proves nothing)"));
+    }
+
+    #[test]
+    fn with_the_mapping_of_2017_stock_has_to_die() {
+        let dies = |stock: &mut Crash, _: &mut Crash| {
+            let fault = "FSC = 0x21: alignment fault";
+            stock.run.end = End::Stopped(CRASH_KERNEL_PHASE, ExitStatus::default());
+            stock.second = Err(anyhow!("no iomem"));
+            stock.second_log = Log::new(fault);
+            stock.trouble.push("Unable to handle kernel paging request".into());
+        };
+        assert_eq!(wrong(BESIDE, true, dies), (0, vec![]));
+        assert_eq!(wrong(BESIDE, true, |_, _| ()).0, properties(true).count());
+        let both = |stock: &mut Crash, series: &mut Crash| {
+            dies(stock, series);
+            dies(series, stock);
+        };
+        assert_eq!(wrong(BESIDE, true, both).0, properties(true).count());
+    }
+
+    #[test]
+    fn each_comparison_with_stock_is_seen_to_fail() {
+        let first = |change: fn(&mut Facts)| {
+            wrong(BESIDE, false, |_, crash| change(crash.first.as_mut().unwrap()))
+        };
+        let second = |change: fn(&mut Facts)| {
+            wrong(BESIDE, false, |_, crash| change(crash.second.as_mut().unwrap()))
+        };
+        let dump = |_: &mut Crash, crash: &mut Crash| {
+            let below = Span { end: made_up::GIVEN.start, ..made_up::RAM };
+            crash.dump = Ok(made_up::write_dump(&crash.dir, &[below]));
+        };
+        let mut seen = Vec::new();
+        for ((failed, complaints), key) in [
+            (first(|facts| facts.iomem[0].span.start += 0x1000), "first-system-ram"),
+            (second(|facts| facts.iomem[0].span.start += 0x1000), "crash-system-ram"),
+            (first(|facts| facts.mem_total -= 2 << 20), "first-mem-budget"),
+            (second(|facts| facts.mem_total -= 2 << 20), "crash-mem-budget"),
+            (second(|facts| facts.zones[0].span.end += 0x1000), "zones"),
+            (first(|facts| facts.swiotlb = 64 << 20), "swiotlb"),
+            (second(|facts| facts.dev_mem_beside[0].outcome = "open".into()), "dev-mem-beside"),
+            (first(|facts| facts.kcore.as_mut().unwrap().pages.clear()), "kcore"),
+            (wrong(BESIDE, false, dump), "dump-memory"),
+        ] {
+            let property = properties(false).find(|property| property.key == key).unwrap();
+            let name = property.name.trim();
+            assert!(failed > 0);
+            assert!(complaints.iter().any(|line| line.contains(name)), "{complaints:#?}");
+            seen.push(key);
+        }
+        for property in properties(false).filter(|property| property.is_beside_stock()) {
+            assert!(seen.contains(&property.key), "{} is not seen to fail", property.key);
+        }
+    }
+}

@@ -27,7 +27,7 @@ pub struct Group {
 pub const GROUPS: [Group; 6] = [
     Group { name: "KUnit", run: kunit },
     Group { name: "machines", run: machine_cases::quick },
-    Group { name: "usable memory", run: matrix::run_quick },
+    Group { name: "hostile firmware", run: matrix::run_quick },
     Group { name: "evidence", run: evidence_cases::quick },
     Group { name: "crash", run: |source| crash(source, false) },
     Group { name: "crash, mapping of 2017", run: |source| crash(source, true) },

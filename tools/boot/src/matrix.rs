@@ -26,14 +26,14 @@ use cases::Case;
 use std::{path::Path, time::Duration};
 
 /// A run of a case.
-struct Entry<'a> {
+struct CaseRun<'a> {
     name: String,
     case: &'a Case,
     series: bool,
     crash: bool,
 }
 
-impl Entry<'_> {
+impl CaseRun<'_> {
     /// What its machine takes of the host's memory, in bytes, with the dump where there is one.
     fn memory(&self) -> u64 {
         taken_by(self.case.memory, self.crash.into())
@@ -41,31 +41,31 @@ impl Entry<'_> {
 }
 
 /// All runs of each case: by kernels without the series and with it.
-fn entries(cases: &[Case]) -> Vec<Entry<'_>> {
-    let mut entries = Vec::new();
+fn runs(cases: &[Case]) -> Vec<CaseRun<'_>> {
+    let mut runs = Vec::new();
     for case in cases {
         for crash in [false, true].into_iter().filter(|crash| !crash || case.crash) {
             for (column, series) in [("stock", false), ("series", true)] {
                 let crashes = if crash { "-crash" } else { "" };
                 let name = format!("{}{crashes}-{column}", case.name);
-                entries.push(Entry { name, case, series, crash });
+                runs.push(CaseRun { name, case, series, crash });
             }
         }
     }
-    entries
+    runs
 }
 
 /// The directories of all runs of each case.
 pub(crate) fn directories(cases: &[Case]) -> impl Iterator<Item = (String, &Case)> {
-    entries(cases).into_iter().map(|entry| (entry.name, entry.case))
+    runs(cases).into_iter().map(|run| (run.name, run.case))
 }
 
 /// The names of all runs that have `pattern` in their names.
 pub fn names(pattern: Option<&str>) -> Result<Vec<String>> {
     let cases = cases::load()?;
     directories::check(&cases, &machines::load()?)?;
-    let (entries, evidence) = asked_for(&cases, pattern);
-    let mut names: Vec<_> = entries.into_iter().map(|entry| entry.name).collect();
+    let (runs, evidence) = asked_for(&cases, pattern);
+    let mut names: Vec<_> = runs.into_iter().map(|run| run.name).collect();
     names.extend(evidence.into_iter().map(|case| case.name));
     names.extend(machines(pattern)?.into_iter().map(|unit| unit.name));
     Ok(names)
@@ -82,10 +82,10 @@ pub fn run(
     report: &Report,
 ) -> Result<Counts> {
     let cases = cases::load()?;
-    let (entries, evidence) = asked_for(&cases, pattern);
+    let (runs, evidence) = asked_for(&cases, pattern);
     let mut counts = Counts::default();
-    if !entries.is_empty() {
-        counts += run_entries(source, flavour, &entries, report)?;
+    if !runs.is_empty() {
+        counts += run_cases(source, flavour, &runs, report)?;
     }
     if !evidence.is_empty() {
         counts += evidence_cases::run(source, &evidence, report)?;
@@ -101,21 +101,21 @@ pub fn run(
 pub fn run_quick(source: &Source) -> Result<Counts> {
     let mut cases = cases::load()?;
     cases.retain(|case| case.quick);
-    let entries = entries(&cases);
-    run_entries(source, "minimal", &entries, &Report::begin(entries.len()))
+    let runs = runs(&cases);
+    run_cases(source, "minimal", &runs, &Report::begin(runs.len()))
 }
 
 /// The runs of `cases`, and those of the evidence, that have `pattern` in their names.
 fn asked_for<'a>(
     cases: &'a [Case],
     pattern: Option<&str>,
-) -> (Vec<Entry<'a>>, Vec<evidence_cases::Case>) {
-    let (mut entries, mut evidence) = (entries(cases), evidence_cases::cases());
+) -> (Vec<CaseRun<'a>>, Vec<evidence_cases::Case>) {
+    let (mut runs, mut evidence) = (runs(cases), evidence_cases::cases());
     if let Some(pattern) = pattern {
-        entries.retain(|entry| entry.name.contains(pattern));
+        runs.retain(|run| run.name.contains(pattern));
         evidence.retain(|case| case.name.contains(pattern));
     }
-    (entries, evidence)
+    (runs, evidence)
 }
 
 /// The machines that have `pattern` in their names.
@@ -127,14 +127,14 @@ fn machines(pattern: Option<&str>) -> Result<Vec<Unit>> {
 
 /// What came of all boots of one column.
 #[derive(Debug, Default)]
-struct Column {
+struct Tally {
     boots: usize,
     taken: usize,
     guarded: u128,
     lost: u64,
 }
 
-impl Column {
+impl Tally {
     fn add(&mut self, said: &Said) {
         self.boots += 1;
         self.taken += usize::from(said.taken);
@@ -142,18 +142,18 @@ impl Column {
         self.lost += said.lost;
     }
 
-    fn shown(&self, name: &str) -> String {
+    fn shown(&self, column: &str) -> String {
         format!(
-            "{name}: {} boots; {} take memory that was not given; {} bytes of {} lost behind the fence",
+            "{column}: {} boots; {} take memory that was not given; {} bytes of {} lost behind the fence",
             self.boots, self.taken, self.lost, self.guarded
         )
     }
 }
 
-fn run_entries(
+fn run_cases(
     source: &Source,
     flavour: &str,
-    entries: &[Entry<'_>],
+    runs: &[CaseRun<'_>],
     report: &Report,
 ) -> Result<Counts> {
     let kernel = |series| {
@@ -162,40 +162,40 @@ fn run_entries(
     };
     // A column that was not asked for needs no kernel.
     let column = |series| {
-        let asked_for = entries.iter().any(|entry| entry.series == series);
+        let asked_for = runs.iter().any(|run| run.series == series);
         asked_for.then(|| kernel(series)).transpose()
     };
     let (stock, series) = (column(false)?, column(true)?);
     let (qemu, guest) = (deps::qemu()?, Guest::find()?);
     let application = build::firmware::obtain()?;
-    let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
-    let takes = |at: usize| entries[at].memory();
+    let names: Vec<_> = runs.iter().map(|run| run.name.as_str()).collect();
+    let takes = |at: usize| runs[at].memory();
     let outcomes = parallel::run_within(&Room::of_host(), &names, takes, |at, progress| {
-        let entry = &entries[at];
-        let kernel = if entry.series { &series } else { &stock };
+        let run = &runs[at];
+        let kernel = if run.series { &series } else { &stock };
         let kernel = kernel.as_ref().expect("there is one for each column");
-        let firmware = Firmware { application: &application, case: entry.case };
-        let run = if entry.crash { crash_once } else { boot_once };
-        let said = run(entry, kernel, firmware, &Parts { qemu: &qemu, guest: &guest, progress });
+        let firmware = Firmware { application: &application, case: run.case };
+        let once = if run.crash { crash_once } else { boot_once };
+        let said = once(run, kernel, firmware, &Parts { qemu: &qemu, guest: &guest, progress });
         match &said {
-            Ok(said) => report.result(&entry.name, &said.text, true),
-            Err(error) => report.result(&entry.name, &format!("{error:#}"), false),
+            Ok(said) => report.result(&run.name, &said.text, true),
+            Err(error) => report.result(&run.name, &format!("{error:#}"), false),
         }
         Ok(said.ok())
     })?;
     let mut counts = Counts::default();
-    let (mut stock, mut series) = (Column::default(), Column::default());
-    for (entry, outcome) in entries.iter().zip(outcomes) {
+    let (mut stock, mut series) = (Tally::default(), Tally::default());
+    for (run, outcome) in runs.iter().zip(outcomes) {
         let Some(said) = outcome else {
             counts.failed += 1;
             continue;
         };
         counts.passed += 1;
-        if entry.series { series.add(&said) } else { stock.add(&said) }
+        if run.series { series.add(&said) } else { stock.add(&said) }
     }
-    for (name, column) in [("stock", stock), ("series", series)] {
-        if column.boots > 0 {
-            report.comment(&column.shown(name));
+    for (column, tally) in [("stock", stock), ("series", series)] {
+        if tally.boots > 0 {
+            report.comment(&tally.shown(column));
         }
     }
     Ok(counts)
@@ -209,31 +209,31 @@ struct Parts<'a> {
 }
 
 fn boot_once(
-    entry: &Entry<'_>,
+    run: &CaseRun<'_>,
     kernel: &Kernel,
     firmware: Firmware<'_>,
     parts: &Parts<'_>,
 ) -> Result<Said> {
-    let boot = FirmwareBoot { name: entry.name.clone(), kernel, firmware };
+    let boot = FirmwareBoot { name: run.name.clone(), kernel, firmware };
     let booted = boot.run(parts.qemu, parts.guest, parts.progress)?;
-    let judge = if entry.series { case_verdict::series } else { case_verdict::stock };
+    let judge = if run.series { case_verdict::series } else { case_verdict::stock };
     let configured = Configured::of(kernel)?;
-    let said = CaseBoot::new(entry.case, &booted, configured).and_then(|boot| judge(&boot));
+    let said = CaseBoot::new(run.case, &booted, configured).and_then(|boot| judge(&boot));
     timed(said, booted.run.took, &booted.dir)
 }
 
 fn crash_once(
-    entry: &Entry<'_>,
+    run: &CaseRun<'_>,
     kernel: &Kernel,
     firmware: Firmware<'_>,
     parts: &Parts<'_>,
 ) -> Result<Said> {
     let crash = CrashCase {
         firmware: Some(firmware),
-        ..CrashCase::new(entry.name.clone(), kernel, kernel, Loader::File)
+        ..CrashCase::new(run.name.clone(), kernel, kernel, Loader::File)
     };
     let crash = crash.run(parts.qemu, parts.guest, parts.progress)?;
-    timed(case_crash::judge(entry.case, &crash, entry.series), crash.run.took, &crash.dir)
+    timed(case_crash::judge(run.case, &crash, run.series), crash.run.took, &crash.dir)
 }
 
 /// What was said, with how long it took, or with where to look.
@@ -265,8 +265,8 @@ stock = "given"
     fn each_case_is_run_in_both_columns() {
         let cases = cases::parse(CASES).unwrap();
         let names = |pattern| {
-            let (entries, evidence) = asked_for(&cases, pattern);
-            (entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>(), evidence.len())
+            let (runs, evidence) = asked_for(&cases, pattern);
+            (runs.into_iter().map(|run| run.name).collect::<Vec<_>>(), evidence.len())
         };
         let all = ["one-stock", "one-series", "two-stock", "two-series"];
         let all = [&all[..], &["two-crash-stock", "two-crash-series"]].concat();
@@ -278,12 +278,12 @@ stock = "given"
     }
 
     #[test]
-    fn a_column_adds_up() {
-        let mut column = Column::default();
-        column.add(&Said { guarded: 8, lost: 3, taken: true, ..Said::default() });
-        column.add(&Said { guarded: 8, ..Said::default() });
+    fn a_tally_adds_up() {
+        let mut tally = Tally::default();
+        tally.add(&Said { guarded: 8, lost: 3, taken: true, ..Said::default() });
+        tally.add(&Said { guarded: 8, ..Said::default() });
         assert_eq!(
-            column.shown("stock"),
+            tally.shown("stock"),
             "stock: 2 boots; 1 take memory that was not given; 3 bytes of 16 lost behind the fence"
         );
     }

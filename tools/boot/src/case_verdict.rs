@@ -7,6 +7,7 @@ use crate::{
     firmware_boot::{KERNEL_PHASE, Seen},
     iomem::{SYSTEM_RAM, top_level},
     ktap::Ending,
+    log::PANIC_LINE,
     rules::{self, Found, same},
     run::End,
     usable_memory::PROPERTY,
@@ -18,9 +19,6 @@ use orders::LINE;
 
 /// How many lines the series prints about entries that it ignores.
 const MOST_LINES: usize = 16;
-
-/// How a panic begins.
-const PANIC: &str = "Kernel panic - not syncing: ";
 
 /// What was seen, in a few words and in numbers.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +90,7 @@ fn stops(boot: &CaseBoot<'_>) -> Result<String> {
         End::Stopped(KERNEL_PHASE, status) if status.success() => {}
         other => bail!("{other}"),
     }
-    let Some(panic) = booted.trouble.iter().find(|line| line.starts_with(PANIC)) else {
+    let Some(panic) = booted.trouble.iter().find(|line| line.starts_with(PANIC_LINE)) else {
         bail!("there is no panic");
     };
     ensure!(panic.contains(PROPERTY), "'{panic}'");
@@ -170,7 +168,7 @@ fn taken(boot: &CaseBoot<'_>) -> Result<(Stock, String)> {
         return Ok((Stock::Tables, format!("{damage}; {}", with_trouble(boot))));
     }
     let Some(dump) = &boot.dump else {
-        let panic = boot.booted.trouble.iter().find(|line| line.starts_with(PANIC));
+        let panic = boot.booted.trouble.iter().find(|line| line.starts_with(PANIC_LINE));
         let Some(panic) = panic else { bail!("{}", boot.booted.run.end) };
         return Ok((Stock::Nothing, panic.clone()));
     };

@@ -42,8 +42,8 @@ struct Known {
     says: &'static str,
 }
 
-/// A crash of which the first line comes at once.
-const PANIC: &str = "panic";
+/// The phase of a crash of which the first line comes at once.
+pub const PANIC_PHASE: &str = "panic";
 
 impl Cause {
     /// All of them.
@@ -62,13 +62,13 @@ impl Cause {
         match self {
             Self::Sysrq => Known {
                 name: "sysrq",
-                phase: PANIC,
+                phase: PANIC_PHASE,
                 brings: &[r"^Kernel panic - not syncing: sysrq triggered crash$"],
                 says: "sysrq triggered crash",
             },
             Self::SysrqOnSecond => Known {
                 name: "sysrq-on-second",
-                phase: PANIC,
+                phase: PANIC_PHASE,
                 brings: &[r"^Kernel panic - not syncing: sysrq triggered crash$", r"^CPU: 1 "],
                 says: "sysrq triggered crash",
             },
@@ -93,7 +93,7 @@ impl Cause {
             },
             Self::PanicInInterrupt => Known {
                 name: "panic-in-interrupt",
-                phase: PANIC,
+                phase: PANIC_PHASE,
                 brings: &[
                     r"^Kernel panic - not syncing: from hard IRQ context$",
                     r"^ __hrtimer_run_queues\+",

@@ -5,7 +5,7 @@
 use crate::{
     asked::Asked,
     boots,
-    cause::ASKED,
+    cause::{ASKED, PANIC_PHASE},
     evidence::Evidence,
     facts::Facts,
     firmware_boot::Firmware,
@@ -23,9 +23,6 @@ use anyhow::{Context, Result};
 use build::{deps::Qemu, kernel::Kernel};
 use machines::{CRASH_MEMORY, CRASH_OPTIONS, Hardware, reservation};
 use std::{fs::File, path::PathBuf};
-
-/// The phase in which the first kernel crashes, when it does at once.
-const PANIC_PHASE: &str = "panic";
 
 /// The phase in which the crash kernel starts.
 pub const CRASH_KERNEL_PHASE: &str = "crash kernel";

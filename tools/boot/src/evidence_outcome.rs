@@ -3,11 +3,12 @@
 //! Whether a crash kernel has left the evidence alone, and whether it ended as was expected.
 
 use crate::{
+    cause::PANIC_PHASE,
     crash_case::CRASH_KERNEL_PHASE,
     efi_map::Descriptor,
     guest_memory::Difference,
     ktap::Ending,
-    log::Log,
+    log::{Log, PANIC_LINE},
     run::{End, Run},
     span::{Span, bytes, covers, list, merged},
     usable_memory::PROPERTY,
@@ -55,9 +56,6 @@ const LOG: &str = "__log_buf";
 /// How many seconds later than asked for a machine may be restarted: when others keep the host busy,
 /// its delay loop ends late.
 const DELAY: u64 = 60;
-
-/// Lines that a kernel prints when it stops because of the property.
-const PANIC: &str = "Kernel panic - not syncing: ";
 
 /// What came of it, when that is what was expected; the error says what is otherwise.
 pub fn judge(seen: &Testimony, expected: Expected) -> Result<String> {
@@ -172,7 +170,7 @@ fn stops(
     then: Then,
 ) -> Result<String> {
     // A crash kernel of which nothing is seen does not end the phase that it begins.
-    let phase = if says.is_some() { CRASH_KERNEL_PHASE } else { "panic" };
+    let phase = if says.is_some() { CRASH_KERNEL_PHASE } else { PANIC_PHASE };
     let ended = match then {
         Then::Restarts(_) => {
             matches!(run.end, End::Stopped(at, status) if at == phase && status.success())
@@ -200,8 +198,10 @@ fn stops(
     };
     let panic = trouble.first().context("it says nothing")?;
     // The panic may end with a line that says the same.
-    let others: Vec<_> =
-        trouble.iter().filter(|line| !(line.contains(PANIC) && line.contains(PROPERTY))).collect();
+    let others: Vec<_> = trouble
+        .iter()
+        .filter(|line| !(line.contains(PANIC_LINE) && line.contains(PROPERTY)))
+        .collect();
     ensure!(others.is_empty(), "it says {others:?}");
     ensure!(log.lines().any(|line| line.contains(says)), "no line says '{says}'");
     let went_on = log.lines().find(|line| line.contains("Run /init") || line.contains("Memory: "));
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_says_nothing() {
-        let run = run(End::Stopped("panic", ExitStatus::default()), 9);
+        let run = run(End::Stopped(PANIC_PHASE, ExitStatus::default()), 9);
         assert!(is_stop(&run, "", None, AT_ONCE));
         assert!(!is_stop(&run, "", None, Then::Stays));
         assert!(!is_stop(&run, REASON, None, AT_ONCE), "it is seen");

@@ -12,6 +12,9 @@ use std::{collections::BTreeMap, sync::LazyLock};
 /// How a kernel's log begins.
 pub const FIRST_LINE: &str = "Booting Linux on physical CPU";
 
+/// How the line begins that a panic prints.
+pub const PANIC_LINE: &str = "Kernel panic - not syncing: ";
+
 /// What the kernel says before it prints its last line again.
 const REPLAYING: &str = "** replaying previous printk message **";
 

@@ -25,7 +25,7 @@ use std::{fs, path::Path, sync::LazyLock, thread, time::Duration};
 pub const FIXED_PLACE: &str = "nokaslr";
 
 /// The function that the first kernel calls to crash.
-const PANIC: &str = "panic";
+const PANIC_SYMBOL: &str = "panic";
 
 /// How long the machine may take from one stop to the next.
 const LONGEST_RUN: Duration = Duration::from_secs(240);
@@ -91,7 +91,7 @@ impl WitnessCase<'_> {
         guest: &Guest,
         progress: &dyn Fn(&str),
     ) -> Result<Testimony> {
-        let panic = address_of(&self.crash.first.vmlinux, PANIC)?;
+        let panic = address_of(&self.crash.first.vmlinux, PANIC_SYMBOL)?;
         let (machine, evidence) = self.crash.prepare(qemu, guest)?;
         let memory = GuestMemory::new(machine.hardware.memory, &machine.dir)?;
         let waiting = Waiting::new()?;

@@ -90,7 +90,7 @@ impl<'a> CaseBoot<'a> {
         let boot = Boot {
             property: case.property.clone(),
             cells: Cells { address: case.cells.0 as usize, size: case.cells.1 as usize },
-            ..configured.boot(efi_map::numbers(&booted.log)?)
+            ..configured.boot(efi_map::parse(&booted.log)?)
         };
         let before = oracle::before(&boot);
         Ok(Self {

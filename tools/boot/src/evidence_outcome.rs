@@ -5,7 +5,7 @@
 use crate::{
     cause::PANIC_PHASE,
     crash_case::CRASH_KERNEL_PHASE,
-    efi_map::Descriptor,
+    efi_map,
     guest_memory::Difference,
     ktap::Ending,
     log::{Log, PANIC_LINE},
@@ -15,6 +15,8 @@ use crate::{
     witness::{Testimony, evidence_in},
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use oracle::Descriptor;
+use orders::EFI_PAGE;
 
 /// What is to come of a crash.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,8 +127,12 @@ fn panic_path(seen: &Testimony) -> Result<String> {
 /// How many bytes have changed where firmware has the memory of its runtime services; a change
 /// elsewhere is an error.
 fn by_runtime(changed: &[Difference], efi_map: &[Descriptor]) -> Result<u64> {
-    let runtime = efi_map.iter().filter(|one| one.kind.starts_with("Runtime "));
-    let runtime = merged(runtime.map(|one| one.span));
+    let runtime = efi_map.iter().filter(|one| efi_map::RUNTIME.contains(&one.kind));
+    let span = |one: &Descriptor| Span {
+        start: one.start,
+        end: one.start.saturating_add(one.pages * EFI_PAGE),
+    };
+    let runtime = merged(runtime.map(span));
     let is_firmware = |span: Span| runtime.iter().any(|whole| whole.contains(span));
     let (firmware, others): (Vec<_>, Vec<_>) =
         changed.iter().copied().partition(|change| is_firmware(change.span));
@@ -222,6 +228,7 @@ mod tests {
     use super::*;
     use crate::cause::Cause;
     use crate::trouble;
+    use oracle::attribute::WRITE_BACK;
     use std::{process::ExitStatus, slice, time::Duration};
 
     const REASON: &str =
@@ -233,12 +240,9 @@ mod tests {
 
     #[test]
     fn firmware_may_change_little_and_only_its_own() {
-        let map = [("Runtime Data", 0x1000), ("Conventional", 0x2000), ("Runtime Code", 0x3000)];
-        let map = map.map(|(kind, start)| Descriptor {
-            span: Span { start, end: start + 0x1000 },
-            kind: kind.into(),
-            write_back: true,
-        });
+        let map = [(6, 0x1000), (7, 0x2000), (5, 0x3000)];
+        let map =
+            map.map(|(kind, start)| Descriptor { kind, start, pages: 1, attributes: WRITE_BACK });
         assert_eq!(by_runtime(&[], &map).unwrap(), 0);
         assert_eq!(by_runtime(&[change(0x1000, 1), change(0x3fff, 1)], &map).unwrap(), 2);
         assert!(by_runtime(&[change(0x1000, MOST_BY_RUNTIME + 1)], &map).is_err());

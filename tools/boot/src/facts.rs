@@ -5,7 +5,7 @@
 use crate::{
     budget::{self, Zone},
     case_boot::spans,
-    efi_map::{self, Descriptor},
+    efi_map,
     iomem::{self, Resource},
     kcore::Kcore,
     ktap,
@@ -15,7 +15,7 @@ use crate::{
     usable_memory,
 };
 use anyhow::{Context, Result, bail};
-use oracle::{Before, Boot};
+use oracle::{Before, Boot, Descriptor};
 use regex::Regex;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,8 +31,6 @@ pub struct Facts {
     pub iomem: Vec<Resource>,
     /// The EFI memory map.
     pub efi_map: Vec<Descriptor>,
-    /// The same in numbers.
-    pub efi_numbers: Vec<oracle::Descriptor>,
     /// memblock's lists when they were complete.
     pub memblock: memblock::Dump,
     /// The physical addresses that are ioremapped, from /proc/vmallocinfo.
@@ -117,8 +115,7 @@ impl Facts {
         Ok(Self {
             release: section("uname")?.concat(),
             iomem: iomem::parse(section("iomem")?)?,
-            efi_map: efi_map::parse(log),
-            efi_numbers: efi_map::numbers(log)?,
+            efi_map: efi_map::parse(log)?,
             memblock: memblock::parse(log)
                 .pop()
                 .context("memblock=debug printed no 'MEMBLOCK configuration:'")?,
@@ -163,7 +160,7 @@ impl Facts {
     }
 
     fn before(&self) -> Before {
-        let boot = Boot { map: self.efi_numbers.clone(), page: self.page, ..Boot::default() };
+        let boot = Boot { map: self.efi_map.clone(), page: self.page, ..Boot::default() };
         oracle::before(&boot)
     }
 
@@ -198,7 +195,7 @@ impl Facts {
         const CONVENTIONAL: u32 = 7;
         let region = |span| memblock::Region { span, flags: 0 };
         let resource = |span, name: &str| Resource { span, name: name.into(), children: vec![] };
-        let descriptor = |kind, span: Span| oracle::Descriptor {
+        let descriptor = |kind, span: Span| Descriptor {
             kind,
             start: span.start,
             pages: span.bytes() >> 12,
@@ -207,12 +204,7 @@ impl Facts {
         Self {
             release: "7.3.4".into(),
             iomem: vec![resource(given, SYSTEM_RAM), resource(acpi, ACPI_TABLES)],
-            efi_map: vec![Descriptor {
-                span: acpi,
-                kind: efi_map::ACPI_RECLAIM.into(),
-                write_back: true,
-            }],
-            efi_numbers: vec![
+            efi_map: vec![
                 descriptor(CONVENTIONAL, Span { start: START, end: acpi.start }),
                 descriptor(orders::ACPI_RECLAIM, acpi),
                 descriptor(CONVENTIONAL, Span { start: acpi.end, end: START + (512 << 20) }),

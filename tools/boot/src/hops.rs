@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(same_in(&stock, &last, true).unwrap_err(), "ACPI Tables is none");
         let moved = with(|facts| facts.iomem[1].span.end += 0x1000);
         assert!(same_in(&moved, &last, false).is_err());
-        let unmapped = with(|facts| facts.efi_numbers.clear());
+        let unmapped = with(|facts| facts.efi_map.clear());
         assert_eq!(same_in(&unmapped, &last, true).unwrap_err(), "ACPI Reclaim is none");
         let spoiled = with(|facts| facts.tables = [("DSDT".into(), "4567".into())].into());
         assert_eq!(same_in(&spoiled, &last, true).unwrap_err(), "different: DSDT");

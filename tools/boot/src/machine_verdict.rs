@@ -223,7 +223,7 @@ fn by_the_rules(facts: &Facts, configured: Configured, limit: Option<u64>) -> Re
         property: facts.usable_property.clone(),
         cells: Cells { address: 2, size: 2 },
         limit,
-        ..configured.boot(facts.efi_numbers.clone())
+        ..configured.boot(facts.efi_map.clone())
     };
     let Outcome::Boots(mut memory) = oracle::outcome(&boot) else {
         bail!("by the rules it must stop");

@@ -70,7 +70,7 @@ mod tests {
         let mut facts = Facts::made_up();
         let boot = Boot {
             property: Some([GIVEN.start, GIVEN.bytes()].map(u64::to_be_bytes).concat()),
-            ..Configured::made_up().boot(facts.efi_numbers.clone())
+            ..Configured::made_up().boot(facts.efi_map.clone())
         };
         let Outcome::Boots(mut memory) = oracle::outcome(&boot) else { panic!("it stops") };
         change(&mut facts, &mut memory);

@@ -10,7 +10,7 @@ use crate::{
     facts::Facts,
     fence::{Laid, lost_in},
     iomem::{ACPI_TABLES, CRASH_KERNEL, anywhere, top_level},
-    ktap::Ending,
+    ktap,
     run::End,
     span::{Span, covers, list},
 };
@@ -48,8 +48,8 @@ pub fn judge(case: &Case, crash: &Crash, series: bool) -> Result<Said> {
 
 fn passed(facts: &Result<Facts>) -> Result<&Facts> {
     let facts = facts.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-    match facts.checks.iter().find(|check| check.ending != Ending::Passed) {
-        Some(check) => bail!("the guest's check {} failed: {}", check.name, check.why.join(" ")),
+    match ktap::failed(&facts.checks) {
+        Some(failed) => bail!("{failed}"),
         None => Ok(facts),
     }
 }
@@ -81,6 +81,7 @@ mod tests {
     use super::*;
     use crate::{
         crash_case::Loader,
+        ktap::Ending,
         made_up::{self, ACPI, RAM, TABLE},
     };
     use orders::LINE;

@@ -6,7 +6,7 @@ use crate::{
     case_boot::{CaseBoot, dump, set},
     firmware_boot::{KERNEL_PHASE, Seen},
     iomem::{SYSTEM_RAM, top_level},
-    ktap::Ending,
+    ktap,
     log::PANIC_LINE,
     rules::{self, Found, same},
     run::End,
@@ -124,8 +124,8 @@ fn healthy<'a>(boot: &'a CaseBoot<'_>) -> Result<&'a Seen> {
         bail!("the console says '{line}'");
     }
     let seen = booted.seen.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-    if let Some(check) = seen.checks.iter().find(|check| check.ending != Ending::Passed) {
-        bail!("the guest's check {} failed: {}", check.name, check.why.join(" "));
+    if let Some(failed) = ktap::failed(&seen.checks) {
+        bail!("{failed}");
     }
     let property = seen.property.as_ref().map_err(|error| anyhow!("{error:#}"))?;
     ensure!(*property == boot.case.property, "it was given the property {property:02x?}");

@@ -7,7 +7,7 @@ use crate::{
     crash_case::CRASH_KERNEL_PHASE,
     efi_map,
     guest_memory::Difference,
-    ktap::Ending,
+    ktap,
     log::{Log, PANIC_LINE},
     run::{End, Run},
     span::{Span, bytes, covers, list, merged},
@@ -67,8 +67,8 @@ pub fn judge(seen: &Testimony, expected: Expected) -> Result<String> {
 
 fn judge_testimony(seen: &Testimony, expected: Expected) -> Result<String> {
     let first = seen.crash.first.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-    if let Some(check) = first.checks.iter().find(|check| check.ending != Ending::Passed) {
-        bail!("the guest's check {} failed: {}", check.name, check.why.join(" "));
+    if let Some(failed) = ktap::failed(&first.checks) {
+        bail!("first kernel: {failed}");
     }
     // Before the crash kernel began, all of the evidence was there.
     let left = seen.crash.evidence.pages;
@@ -150,8 +150,8 @@ fn saves(seen: &Testimony) -> Result<String> {
         bail!("the console says '{line}'");
     }
     let second = crash.second.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-    if let Some(check) = second.checks.iter().find(|check| check.ending != Ending::Passed) {
-        bail!("the crash kernel's check {} failed: {}", check.name, check.why.join(" "));
+    if let Some(failed) = ktap::failed(&second.checks) {
+        bail!("crash kernel: {failed}");
     }
     // What was not compared is what it was given, and no more.
     let given = &second.usable;

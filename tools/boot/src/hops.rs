@@ -7,7 +7,7 @@ use crate::{
     crash_case::Loader,
     facts::Facts,
     iomem::{ACPI_TABLES, top_level},
-    ktap::Ending,
+    ktap,
     properties::{Answer, Look},
     span::list,
 };
@@ -61,8 +61,8 @@ pub fn same_tables(look: Look<'_>) -> Option<Answer> {
 }
 
 fn same_in(facts: &Facts, last: &Facts, same_kernel: bool) -> Result<(), String> {
-    if let Some(check) = facts.checks.iter().find(|check| check.ending != Ending::Passed) {
-        return Err(format!("the guest's check {} failed: {}", check.name, check.why.join(" ")));
+    if let Some(failed) = ktap::failed(&facts.checks) {
+        return Err(failed);
     }
     let reclaim = facts.acpi_reclaim();
     if reclaim.is_empty() || reclaim != last.acpi_reclaim() {
@@ -84,6 +84,7 @@ fn same_in(facts: &Facts, last: &Facts, same_kernel: bool) -> Result<(), String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ktap::Ending, made_up};
 
     #[test]
     fn the_last_hop_starts_the_kernel_that_crashes() {
@@ -124,6 +125,8 @@ mod tests {
         assert!(same_in(&moved, &last, false).is_err());
         let unmapped = with(|facts| facts.efi_map.clear());
         assert_eq!(same_in(&unmapped, &last, true).unwrap_err(), "ACPI Reclaim is none");
+        let failed = with(|facts| facts.checks = vec![made_up::check(Ending::Failed)]);
+        assert!(same_in(&failed, &last, true).unwrap_err().contains("check acpi failed"));
         let spoiled = with(|facts| facts.tables = [("DSDT".into(), "4567".into())].into());
         assert_eq!(same_in(&spoiled, &last, true).unwrap_err(), "different: DSDT");
     }

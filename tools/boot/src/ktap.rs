@@ -29,6 +29,12 @@ pub struct Test {
     pub why: Vec<String>,
 }
 
+/// What is said of the first of the guest's checks that did not pass, if there is one.
+pub fn failed(checks: &[Test]) -> Option<String> {
+    let check = checks.iter().find(|check| check.ending != Ending::Passed)?;
+    Some(format!("the guest's check {} failed: {}", check.name, check.why.join(" ")))
+}
+
 static RESULT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^( *)(not ok|ok) (\d+) ?-? ?([^#]*)(?:# ?(\w+).*)?$").unwrap());
 static PLAN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^( *)1\.\.(\d+)$").unwrap());
@@ -178,6 +184,16 @@ mod tests {
         let tests = parse(&Log::new(text)).unwrap();
         assert_eq!(tests.last().unwrap().ending, Ending::Failed);
         assert_eq!(tests.last().unwrap().name, "init");
+    }
+
+    #[test]
+    fn a_check_that_is_skipped_has_not_passed() {
+        let check =
+            |name: &str, ending| Test { name: name.into(), ending, why: vec!["why".into()] };
+        let (passed, skipped) = (check("a", Ending::Passed), check("b", Ending::Skipped));
+        assert_eq!(failed(&[passed.clone(), passed.clone()]), None);
+        let said = failed(&[passed, skipped, check("c", Ending::Failed)]);
+        assert_eq!(said.unwrap(), "the guest's check b failed: why");
     }
 
     #[test]

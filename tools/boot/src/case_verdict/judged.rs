@@ -8,6 +8,7 @@ use crate::{
     firmware_boot::Booted,
     guest_memory::GuestMemory,
     iomem::{ACPI_TABLES, Resource},
+    ktap::Ending,
     log::Log,
     made_up,
     run::Run,

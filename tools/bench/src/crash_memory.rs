@@ -75,7 +75,7 @@ impl Memory {
             page_tables: meminfo("PageTables")?,
             memory_map: (memory_map * page) >> 10,
             // No line of them, no buffers.
-            swiotlb: budget::swiotlb(log) >> 10,
+            swiotlb: budget::swiotlb(log)? >> 10,
             slab: meminfo("Slab")?,
             kernel_stack: meminfo("KernelStack")?,
         })
@@ -108,7 +108,7 @@ fn boot_page_tables(log: &Log) -> Result<u64> {
 
 /// memblock's lists when they were complete.
 pub fn dump(log: &Log) -> Result<Dump> {
-    memblock::complete(log).context("memblock=debug printed no complete 'MEMBLOCK configuration:'")
+    memblock::complete(log)?.context("memblock=debug printed no complete 'MEMBLOCK configuration:'")
 }
 
 /// The lines that say which tables were left out of memory.

@@ -10,13 +10,13 @@ use crate::{
     iomem_readers,
     kexec_tools::KexecTools,
     ktap::Ending,
-    log::Log,
+    log::{Log, number},
     properties::{Answer, Look},
     run::End,
     span::{Span, bytes, covers, list},
     vmcore::Vmcore,
 };
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use oracle::Set;
 use regex::Regex;
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -457,13 +457,13 @@ static TABLE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^ACPI: (\S{4}) 0x([0-9A-F]{16}) ([0-9A-F]{6})\b").unwrap());
 
 /// Where the tables are, by their signature, as the log of a kernel says.
-fn table_places(log: &Log) -> BTreeMap<String, Span> {
-    let hex = |digits: &str| u64::from_str_radix(digits, 16).unwrap_or(u64::MAX);
+fn table_places(log: &Log) -> anyhow::Result<BTreeMap<String, Span>> {
     log.lines()
         .filter_map(|line| TABLE.captures(line))
         .map(|parts| {
-            let start = hex(&parts[2]);
-            (parts[1].to_owned(), Span { start, end: start.saturating_add(hex(&parts[3])) })
+            let (start, bytes) = (number(&parts[2])?, number(&parts[3])?);
+            let end = start.checked_add(bytes).context("a table wraps around")?;
+            Ok((parts[1].to_owned(), Span { start, end }))
         })
         .collect()
 }
@@ -471,7 +471,7 @@ fn table_places(log: &Log) -> BTreeMap<String, Span> {
 /// Whether the dump has every table, and each is what the first kernel saw; or has none.
 fn tables_held(dump: &Vmcore, facts: &Facts, log: &Log) -> anyhow::Result<bool> {
     let (mut held, mut missing) = (0, 0);
-    for (name, span) in table_places(log) {
+    for (name, span) in table_places(log)? {
         let Some(hash) = facts.tables.get(&name) else { continue };
         match dump.bytes(span)? {
             None => missing += 1,
@@ -565,7 +565,7 @@ mod tests {
              [    0.000000] ACPI: RSDP 0x000000007C43F018 000024 (v02 BOCHS )\n\
              [    0.000000] ACPI: DSDT 0x000000007C437118 001468 (v02 BOCHS  BXPC     00000001 BXPC 00000001)\n",
         );
-        let places = table_places(&log);
+        let places = table_places(&log).unwrap();
         assert_eq!(places["DSDT"], Span { start: 0x7c43_7118, end: 0x7c43_8580 });
         assert_eq!(places.len(), 2);
     }

@@ -4,7 +4,7 @@
 
 use crate::{
     facts::Facts,
-    log::Log,
+    log::{Log, number},
     memblock::Dump,
     properties::Answer,
     span::{Span, covers},
@@ -56,14 +56,16 @@ pub fn page(vector: &[String]) -> Result<u64> {
 }
 
 /// How large the bounce buffers are that a kernel has made.
-pub fn swiotlb(log: &Log) -> u64 {
+pub fn swiotlb(log: &Log) -> Result<u64> {
     static MAPPED: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"software IO TLB: mapped \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]").unwrap()
     });
-    let hex = |digits: &str| u64::from_str_radix(digits, 16).unwrap_or(u64::MAX);
     log.lines()
         .filter_map(|line| MAPPED.captures(line))
-        .map(|parts| hex(&parts[2]).saturating_sub(hex(&parts[1])))
+        .map(|parts| {
+            let (start, end) = (number(&parts[1])?, number(&parts[2])?);
+            end.checked_sub(start).context("bounce buffers end before they begin")
+        })
         .sum()
 }
 
@@ -180,7 +182,7 @@ mod tests {
             "software IO TLB: area num 2.\n\
              software IO TLB: mapped [mem 0x000000005ef00000-0x000000005f000000] (1MB)\n",
         );
-        assert_eq!(swiotlb(&log), MIB);
+        assert_eq!(swiotlb(&log).unwrap(), MIB);
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl<'a> CaseBoot<'a> {
             outcome: oracle::outcome(&boot),
             before,
             boot,
-            dump: memblock::complete(&booted.log),
+            dump: memblock::complete(&booted.log)?,
             laid: Laid::parse(&booted.firmware)?,
         })
     }

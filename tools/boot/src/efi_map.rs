@@ -2,7 +2,7 @@
 
 //! The EFI memory map, as `efi=debug` prints it.
 
-use crate::log::Log;
+use crate::log::{Log, number};
 use anyhow::{Context, Result};
 use oracle::Descriptor;
 use regex::Regex;
@@ -57,11 +57,10 @@ const ATTRIBUTES: [(&str, u64); 15] = [
 /// The descriptors as the firmware has them, in the order of the log: with a size that wraps around
 /// the address space, or none.
 pub fn parse(log: &Log) -> Result<Vec<Descriptor>> {
-    let hex = |digits: &str| u64::from_str_radix(digits, 16);
     log.lines()
         .filter_map(|line| LINE.captures(line))
         .map(|parts| {
-            let (start, last) = (hex(&parts[1])?, hex(&parts[2])?);
+            let (start, last) = (number(&parts[1])?, number(&parts[2])?);
             Ok(Descriptor {
                 kind: kind(parts[3].trim_end())?,
                 start,
@@ -82,7 +81,7 @@ fn kind(name: &str) -> Result<u32> {
 
 fn attributes(text: &str) -> Result<u64> {
     if let Some(digits) = text.strip_prefix("attr=0x") {
-        return Ok(u64::from_str_radix(digits, 16)?);
+        return number(digits);
     }
     let names = text.split('|').map(str::trim).filter(|name| !name.is_empty());
     names

@@ -116,14 +116,14 @@ impl Facts {
             release: section("uname")?.concat(),
             iomem: iomem::parse(section("iomem")?)?,
             efi_map: efi_map::parse(log)?,
-            memblock: memblock::parse(log)
+            memblock: memblock::parse(log)?
                 .pop()
                 .context("memblock=debug printed no 'MEMBLOCK configuration:'")?,
             ioremaps: section("ioremap")?.iter().filter_map(|line| ioremap(line)).collect(),
             mem_total: mem_total(section("meminfo")?)?,
             page,
             zones: budget::zones(section("zones")?, page)?,
-            swiotlb: budget::swiotlb(log),
+            swiotlb: budget::swiotlb(log)?,
             command_line: section("cmdline")?.concat(),
             processors_present: processors::count(present)?,
             processors_online: processors::count(online)?,

@@ -2,7 +2,7 @@
 
 //! What is left of what the firmware has put into memory.
 
-use crate::{guest_memory::GuestMemory, span};
+use crate::{guest_memory::GuestMemory, log::number, span};
 use anyhow::{Context, Result};
 use oracle::{Set, Span};
 use orders::{LINE, pattern};
@@ -32,7 +32,6 @@ pub struct Laid {
 impl Laid {
     /// What `firmware` says, which is the console before the kernel.
     pub fn parse(firmware: &str) -> Result<Self> {
-        let number = |digits: &str| u64::from_str_radix(digits, 16);
         let span = |parts: &regex::Captures<'_>| {
             anyhow::Ok(Span { first: number(&parts[1])?, last: number(&parts[2])? })
         };

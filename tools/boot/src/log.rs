@@ -5,7 +5,7 @@
 //! The guest's scripts write to /dev/kmsg, so that what they say is whole lines of the kernel's
 //! log. `scripts/guest/report.sh` has the format.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use regex::Regex;
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -77,6 +77,11 @@ impl Log {
         }
         Ok(whole)
     }
+}
+
+/// The number that hexadecimal `digits` of a line are; more of them than 64 bits have is an error.
+pub fn number(digits: &str) -> Result<u64> {
+    u64::from_str_radix(digits, 16).with_context(|| format!("'{digits}' is no number of 64 bits"))
 }
 
 /// A line without its time stamp.

@@ -2,7 +2,11 @@
 
 //! The lists of memblock, as `memblock=debug` dumps them.
 
-use crate::{log::Log, span::Span};
+use crate::{
+    log::{Log, number},
+    span::Span,
+};
+use anyhow::Result;
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -52,8 +56,7 @@ static REGION: LazyLock<Regex> = LazyLock::new(|| {
 
 /// All dumps in the order of the log: arm64 makes one before the EFI map is read, and one when
 /// its lists are complete.
-pub fn parse(log: &Log) -> Vec<Dump> {
-    let hex = |digits: &str| u64::from_str_radix(digits, 16).unwrap_or(u64::MAX);
+pub fn parse(log: &Log) -> Result<Vec<Dump>> {
     let mut dumps: Vec<Dump> = Vec::new();
     for line in log.lines() {
         if line.contains("MEMBLOCK configuration:") {
@@ -62,17 +65,17 @@ pub fn parse(log: &Log) -> Vec<Dump> {
         let (Some(dump), Some(parts)) = (dumps.last_mut(), REGION.captures(line)) else { continue };
         let list = if &parts[1] == "memory" { &mut dump.memory } else { &mut dump.reserved };
         list.push(Region {
-            span: Span::inclusive(hex(&parts[2]), hex(&parts[3])),
-            flags: hex(&parts[4]),
+            span: Span::inclusive(number(&parts[2])?, number(&parts[3])?),
+            flags: number(&parts[4])?,
         });
     }
-    dumps
+    Ok(dumps)
 }
 
 /// The dump of the lists when they were complete: the first one is of no memory at all.
-pub fn complete(log: &Log) -> Option<Dump> {
-    let mut dumps = parse(log);
-    if dumps.len() < 2 { None } else { dumps.pop() }
+pub fn complete(log: &Log) -> Result<Option<Dump>> {
+    let mut dumps = parse(log)?;
+    Ok(if dumps.len() < 2 { None } else { dumps.pop() })
 }
 
 #[cfg(test)]
@@ -93,11 +96,12 @@ mod tests {
              [    0.000000]  reserved.cnt  = 0x1\n\
              [    0.000000]  reserved[0x0]\t[0x000000007c430000-0x000000007c43ffff], 0x0000000000010000 bytes flags: 0x20\n",
         );
-        let dumps = parse(&log);
+        let dumps = parse(&log).unwrap();
         assert_eq!(dumps.len(), 2);
         assert_eq!(dumps[0], Dump::default());
-        assert_eq!(complete(&log).as_ref(), dumps.last());
-        assert_eq!(complete(&Log::new("MEMBLOCK configuration:\n")), None, "it is the first one");
+        assert_eq!(complete(&log).unwrap().as_ref(), dumps.last());
+        let first = Log::new("MEMBLOCK configuration:\n");
+        assert_eq!(complete(&first).unwrap(), None);
         assert!(dumps[1].memory[0].nomap());
         assert_eq!(
             dumps[1].mapped().collect::<Vec<_>>(),
@@ -107,5 +111,15 @@ mod tests {
             dumps[1].reserved().collect::<Vec<_>>(),
             [Span { start: 0x7c43_0000, end: 0x7c44_0000 }]
         );
+    }
+
+    #[test]
+    fn a_region_that_two_lines_have_run_into_is_an_error() {
+        let reads = |start: &str| {
+            let region = format!("memory[0x0]\t[{start}-0x7fffffff], 0x1 bytes flags: 0");
+            parse(&Log::new(&format!("MEMBLOCK configuration:\n {region}\n"))).is_ok()
+        };
+        assert!(reads("0x0000000040000000"));
+        assert!(!reads("0x00000000400000000000000040000000"));
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     evidence::{Evidence, Found},
     guest::Guest,
     guest_memory::{Difference, GuestMemory},
+    log::number,
     machine::Machine,
     panic_path::Owners,
     run::{self, Phase},
@@ -226,8 +227,7 @@ fn crash_memory(console: &str) -> Result<Span> {
     });
     let parts =
         LINE.captures(console).context("the first kernel reserved no memory for another")?;
-    let hex = |digits: &str| u64::from_str_radix(digits, 16);
-    Ok(Span { start: hex(&parts[1])?, end: hex(&parts[2])? })
+    Ok(Span { start: number(&parts[1])?, end: number(&parts[2])? })
 }
 
 /// Where the one image of a kernel within `span` begins: by its header, which

@@ -65,7 +65,8 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn said(&self) -> String {
+    /// What is said of a machine, and `what` is special about it.
+    fn said(&self, what: &str) -> String {
         let Verdict { as_expected, complaints } = &self.verdict;
         let seconds = self.took.as_secs_f64();
         let (crashes, not) = (self.crashes, complaints.len());
@@ -74,7 +75,7 @@ impl Outcome {
              kexec-tools {})",
             self.kexec_tools
         );
-        [complaints.as_slice(), &[counts]].concat().join("\n")
+        [&[what.to_owned()], complaints.as_slice(), &[counts]].concat().join("\n")
     }
 }
 
@@ -87,7 +88,9 @@ pub fn run(source: &Source, units: &[Unit], report: &Report) -> Result<Counts> {
     let outcomes = parallel::run_within(&Room::of_host(), &names, takes, |at, progress| {
         let outcome = units[at].run(&parts, progress);
         let (said, failed) = match &outcome {
-            Ok(outcome) => (outcome.said(), !outcome.verdict.complaints.is_empty()),
+            Ok(outcome) => {
+                (outcome.said(&units[at].entry.what), !outcome.verdict.complaints.is_empty())
+            }
             Err(error) => (format!("{error:#}"), true),
         };
         report.result(&units[at].name, &said, !failed);
@@ -266,5 +269,25 @@ impl Unit {
             firmware: parts.firmware(&self.entry)?,
             ..CrashCase::new(name, first, crash, self.loader).told(crash_options)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_says_what_is_special_and_what_is_wrong() {
+        let outcome = Outcome {
+            crashes: 2,
+            kexec_tools: "2.0.29".into(),
+            took: Duration::from_millis(8_700),
+            verdict: Verdict { as_expected: 70, complaints: vec!["stock: BUG: a".into()] },
+        };
+        assert_eq!(
+            outcome.said("pages of 64 KiB"),
+            "pages of 64 KiB\nstock: BUG: a\n2 crashes, 70 properties as expected, 1 not (8.7 s, \
+             kexec-tools 2.0.29)"
+        );
     }
 }

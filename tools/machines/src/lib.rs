@@ -30,7 +30,7 @@ pub const CRASH_OPTIONS: &str = "nr_cpus=1 reset_devices";
 pub struct Entry {
     /// The name.
     pub name: String,
-    /// What is special about it, in a few words for README.
+    /// What is special about it, in a few words: its result begins with them.
     pub what: String,
     /// The numbers of the hazards, of those that `machines.toml` lists, that it guards against.
     pub hazards: Vec<u32>,

@@ -4,10 +4,11 @@
 
 use crate::archive::Archive;
 use anyhow::{Context, Result, anyhow};
+use build::libraries;
 use object::{
     Endianness,
-    elf::{DT_NEEDED, FileHeader64},
-    read::elf::{Dyn, FileHeader, ProgramHeader},
+    elf::FileHeader64,
+    read::elf::{FileHeader, ProgramHeader},
 };
 use std::{
     collections::BTreeMap,
@@ -48,7 +49,7 @@ impl Program {
 }
 
 /// What one ELF file asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 struct Wants {
     interpreter: Option<String>,
     libraries: Vec<String>,
@@ -100,18 +101,10 @@ fn library(root: &Path, name: &str) -> Result<PathBuf> {
 fn wants(data: &[u8]) -> object::Result<Wants> {
     let header = FileHeader64::<Endianness>::parse(data)?;
     let endian = header.endian()?;
-    let mut wants = Wants::default();
+    let mut wants = Wants { interpreter: None, libraries: libraries::named_in(data)? };
     for segment in header.program_headers(endian, data)? {
         if let Some(path) = segment.interpreter(endian, data)? {
             wants.interpreter = Some(String::from_utf8_lossy(path).into_owned());
-        }
-    }
-    let sections = header.sections(endian, data)?;
-    if let Some((entries, link)) = sections.dynamic(endian, data)? {
-        let strings = sections.strings(endian, data, link)?;
-        for entry in entries.iter().filter(|entry| entry.tag32(endian) == Some(DT_NEEDED)) {
-            let name = entry.string(endian, strings)?;
-            wants.libraries.push(String::from_utf8_lossy(name).into_owned());
         }
     }
     Ok(wants)

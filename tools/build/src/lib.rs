@@ -16,6 +16,7 @@ pub mod find;
 pub mod firmware;
 pub mod insertion;
 pub mod kernel;
+pub mod libraries;
 pub mod loader;
 pub mod lock;
 pub mod need;

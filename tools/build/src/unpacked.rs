@@ -3,13 +3,9 @@
 //! Packages of other releases and of the guest's machine, each set of them unpacked into a root
 //! directory of its own, with the libraries that their programs load. Nothing of them is installed.
 
-use crate::{apt::Apt, lock::Lock, need::Table};
+use crate::{apt::Apt, libraries, lock::Lock, need::Table};
 use anyhow::{Context, Result, bail};
-use object::{
-    Endianness,
-    elf::{self, FileHeader64},
-    read::elf::{Dyn, ElfFile64},
-};
+use object::elf::ELFMAG;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -188,7 +184,12 @@ fn missing_library(root: &Path, programs: &[PathBuf]) -> Result<Option<String>> 
     while let Some(path) = waiting.pop() {
         // What a symbolic link means is a file of the guest: links from / lead elsewhere here.
         let Ok(contents) = fs::read(&path) else { continue };
-        for library in needed_by(&contents) {
+        // Scripts load none.
+        if !contents.starts_with(&ELFMAG) {
+            continue;
+        }
+        let named = libraries::named_in(&contents);
+        for library in named.with_context(|| format!("cannot read {}", path.display()))? {
             match there.get(&library) {
                 Some(path) if seen.insert(library.clone()) => waiting.push(path.clone()),
                 Some(_) => {}
@@ -209,28 +210,6 @@ fn files_below(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
         }
     }
     Ok(files)
-}
-
-/// The libraries that an ELF file names; none for any other file.
-fn needed_by(contents: &[u8]) -> Vec<String> {
-    if !contents.starts_with(&elf::ELFMAG) {
-        return Vec::new();
-    }
-    let Ok(file) = ElfFile64::<Endianness>::parse(contents) else { return Vec::new() };
-    let endian = file.endian();
-    let Ok(sections) = file.elf_section_table().dynamic(endian, contents) else {
-        return Vec::new();
-    };
-    let Some((entries, strings)) = sections else { return Vec::new() };
-    let Ok(strings) = file.elf_section_table().strings(endian, contents, strings) else {
-        return Vec::new();
-    };
-    let name = |entry: &<FileHeader64<Endianness> as object::read::elf::FileHeader>::Dyn| {
-        let needed = entry.tag32(endian) == Some(elf::DT_NEEDED);
-        let bytes = needed.then(|| entry.string(endian, strings).ok()).flatten()?;
-        Some(String::from_utf8_lossy(bytes).into_owned())
-    };
-    entries.iter().filter_map(name).collect()
 }
 
 #[cfg(test)]
@@ -292,10 +271,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_needs_is_read_from_the_program() {
-        let itself = fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert!(needed_by(&itself).iter().any(|name| name.starts_with("libc.so")));
-        assert!(needed_by(b"#!/bin/sh\n").is_empty());
-        assert!(needed_by(b"\x7fELF").is_empty());
+    fn a_script_loads_nothing_and_half_a_program_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let program = root.path().join("program");
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        let missing = || missing_library(root.path(), std::slice::from_ref(&program));
+        assert_eq!(missing().unwrap(), None);
+        fs::write(&program, "\x7fELF").unwrap();
+        assert!(missing().is_err());
     }
 }

@@ -144,7 +144,7 @@ impl<'a> CaseBoot<'a> {
     }
 
     /// The ACPI Reclaim memory of the case that is mapped.
-    pub fn acpi_ranges(&self) -> Set {
+    fn acpi_ranges(&self) -> Set {
         let spans: Vec<_> = self
             .case
             .map

@@ -24,7 +24,7 @@ pub struct Owners {
 }
 
 /// What is in neither: stacks, what was allocated, and what describes pages.
-pub const ALLOCATED: &str = "allocated memory";
+const ALLOCATED: &str = "allocated memory";
 
 impl Owners {
     /// Reads the symbols of `vmlinux`, which is in `memory` where its /proc/iomem says, and has not

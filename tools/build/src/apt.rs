@@ -20,7 +20,7 @@ const MIRROR_VARIABLE: &str = "MIRROR";
 
 /// What apt takes for installed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Installed {
+enum Installed {
     /// What the system has: for installing.
     AsTheSystem,
     /// Nothing: for looking and fetching.

@@ -67,7 +67,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Parses the style with one source per line: `deb [options] uri suite component...`.
-pub fn parse_lines(text: &str) -> Vec<PackageSource> {
+fn parse_lines(text: &str) -> Vec<PackageSource> {
     text.lines()
         .filter_map(|line| {
             let line = line.split('#').next().unwrap_or("").trim();
@@ -96,7 +96,7 @@ pub fn parse_lines(text: &str) -> Vec<PackageSource> {
 }
 
 /// Parses the style with one paragraph per source.
-pub fn parse_paragraphs(text: &str) -> Vec<PackageSource> {
+fn parse_paragraphs(text: &str) -> Vec<PackageSource> {
     let uncommented: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     uncommented
         .split(|line| line.trim().is_empty())

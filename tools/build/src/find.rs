@@ -142,7 +142,7 @@ fn other_rustc(driver: &Path) -> Result<Option<String>> {
 }
 
 /// The directory with the source of the library of `rustc`, if it has one.
-pub fn rust_source(rustc: &Path) -> Result<Option<PathBuf>> {
+fn rust_source(rustc: &Path) -> Result<Option<PathBuf>> {
     let Ok(sysroot) = Cmd::new(rustc).args(["--print", "sysroot"]).read() else {
         return Ok(None);
     };

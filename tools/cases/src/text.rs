@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use orders::{ACPI_RECLAIM, Descriptor, EFI_PAGE, Kind, Map, MapOrder, Pages, Range};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use util::name;
 
 /// What memory is when it can be mapped write-back.
 const WRITE_BACK: u64 = 8;
@@ -113,14 +113,7 @@ pub fn parse(text: &str) -> Result<Vec<Case>> {
             });
         }
     }
-    let mut names = BTreeSet::new();
-    for Case { name, .. } in &cases {
-        // It is that of a directory, too.
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let is_name = !name.is_empty() && name.chars().all(fits);
-        ensure!(is_name, "'{name}' is no name: it may have a to z, 0 to 9 and '-'");
-        ensure!(names.insert(name), "two cases have the same name, '{name}'");
-    }
+    name::check("cases", cases.iter().map(|case| &case.name))?;
     Ok(cases)
 }
 

@@ -6,6 +6,7 @@ use crate::{CRASH_MEMORY, CRASH_OPTIONS, Column, Entry, Hardware, Says, Tables, 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::collections::BTreeSet;
+use util::name;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,14 +131,7 @@ pub fn parse(text: &str) -> Result<Vec<Entry>> {
             });
         }
     }
-    let mut names = BTreeSet::new();
-    for Entry { name, .. } in &entries {
-        // It is that of a directory, too.
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let is_name = !name.is_empty() && name.chars().all(fits);
-        ensure!(is_name, "'{name}' is no name: it may have a to z, 0 to 9 and '-'");
-        ensure!(names.insert(name), "two machines have the same name, '{name}'");
-    }
+    name::check("machines", entries.iter().map(|entry| &entry.name))?;
     Ok(entries)
 }
 

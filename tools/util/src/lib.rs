@@ -6,5 +6,6 @@
 pub mod command;
 pub mod failure;
 pub mod hash;
+pub mod name;
 pub mod place;
 pub mod table;

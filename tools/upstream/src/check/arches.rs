@@ -16,36 +16,73 @@ use build::{
 };
 use std::{fs, path::Path};
 
-/// Other architectures, and what turns on EFI, ACPI where there is such, and the device tree.
-const ARCHES: [(&str, &[&str]); 3] = [
-    ("arm", &["MMU", "ARCH_MULTIPLATFORM", "ARCH_MULTI_V7", "ARCH_VIRT", "EFI", "OF"]),
-    ("riscv", &["MMU", "ARCH_RV64I", "EFI", "ACPI", "OF"]),
-    ("x86_64", &["64BIT", "EFI", "ACPI", "OF"]),
+/// Another architecture.
+struct Arch {
+    name: &'static str,
+    /// What turns on EFI, ACPI where there is such, the device tree, and what `compiled` needs.
+    options: &'static [&'static str],
+    compiled: &'static [&'static str],
+}
+
+const ARCHES: [Arch; 3] = [
+    Arch {
+        name: "arm",
+        options: &["MMU", "ARCH_MULTIPLATFORM", "ARCH_MULTI_V7", "ARCH_VIRT", "EFI", "OF"],
+        // It has no /proc/kcore, and reserves memory for crash kernels in its own way.
+        compiled: &[CALLER, CALLED],
+    },
+    Arch {
+        name: "riscv",
+        options: &[
+            "MMU",
+            "ARCH_RV64I",
+            "EFI",
+            "ACPI",
+            "OF",
+            "PROC_FS",
+            "PROC_KCORE",
+            "KEXEC",
+            "CRASH_DUMP",
+        ],
+        compiled: &[CALLER, CALLED, KCORE, CRASH_RESERVE],
+    },
+    Arch {
+        name: "x86_64",
+        options: &["64BIT", "EFI", "ACPI", "OF", "PROC_FS", "PROC_KCORE", "KEXEC", "CRASH_DUMP"],
+        compiled: &[CALLER, CALLED, KCORE, CRASH_RESERVE],
+    },
 ];
 
-/// What is compiled: the caller, where the architecture has it or not, and what it calls.
-const SHARED: [&str; 2] = ["drivers/firmware/efi/efi-init.o", "drivers/of/"];
+/// The caller, where the architecture has it or not, and what it calls.
+const CALLER: &str = "drivers/firmware/efi/efi-init.o";
+const CALLED: &str = "drivers/of/";
+
+/// What the fixes are for that come before the rest.
+const KCORE: &str = "fs/proc/kcore.o";
+const CRASH_RESERVE: &str = "kernel/crash_reserve.o";
 
 /// Compiles for each architecture from the series; and from the base, where something is said.
 pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let mut figures = Vec::new();
-    for (arch, options) in ARCHES {
-        let series = compile(context, context.changes()?, arch, options, &logs.join("series"))?;
+    for arch in &ARCHES {
+        let series = compile(context, context.changes()?, arch, &logs.join("series"))?;
         let mut before = Vec::new();
         if series.failed.is_some() || !series.warnings.is_empty() {
-            let base = compile(context, &Changes::new(), arch, options, &logs.join("base"))?;
+            let base = compile(context, &Changes::new(), arch, &logs.join("base"))?;
             if base.failed.is_some() {
-                verdict.findings.push(format!("{arch}: the base does not compile either"));
+                verdict.findings.push(format!("{}: the base does not compile either", arch.name));
             }
             before = base.warnings;
         }
+        let arch = arch.name;
         verdict.findings.extend(series.failed.map(|why| format!("{arch}: {why}")));
         let new = new_ones(&before, &series.warnings);
         verdict.findings.extend(new.iter().map(|warning| format!("{arch}: {warning}")));
         figures.push(format!("{arch}: {} objects, {} new warnings", series.objects, new.len()));
     }
-    verdict.figures = format!("{}; of {}", figures.join("; "), SHARED.join(", "));
+    let compiled = [CALLER, CALLED, KCORE, CRASH_RESERVE];
+    verdict.figures = format!("{}; of {}", figures.join("; "), compiled.join(", "));
     Ok(verdict)
 }
 
@@ -57,13 +94,8 @@ struct Compiled {
 }
 
 /// Configures and compiles in a directory of the architecture beside the sources.
-fn compile(
-    context: &Context,
-    changes: &Changes,
-    arch: &str,
-    options: &[&str],
-    log: &Path,
-) -> Result<Compiled> {
+fn compile(context: &Context, changes: &Changes, arch: &Arch, log: &Path) -> Result<Compiled> {
+    let Arch { name: arch, options, compiled } = *arch;
     let farm = Farm::with(context, changes)?;
     let output = farm.output.join(arch);
     fs::create_dir_all(&output)?;
@@ -80,17 +112,17 @@ fn compile(
     let dropped = config::dropped(&wanted, &got);
     anyhow::ensure!(dropped.is_empty(), "the configuration is not as asked: {dropped:?}");
     // Everything is compiled each time: there is little of it, and only then does it warn.
-    for path in SHARED.map(|path| output.join(path)) {
+    for path in compiled.iter().map(|path| output.join(path)) {
         if path.is_dir() {
             fs::remove_dir_all(path)?;
         } else if path.exists() {
             fs::remove_file(path)?;
         }
     }
-    let made = made(make().args(SHARED), &log("make"))?;
+    let made = made(make().args(compiled), &log("make"))?;
     let inside = |line: &&str| {
         line.strip_prefix("  CC ")
-            .is_some_and(|file| SHARED.iter().any(|dir| file.trim().starts_with(dir)))
+            .is_some_and(|file| compiled.iter().any(|dir| file.trim().starts_with(dir)))
     };
     Ok(Compiled {
         objects: made.text.lines().filter(inside).count(),

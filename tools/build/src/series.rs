@@ -72,6 +72,9 @@ pub struct Patch {
     pub subject: String,
     /// The rest of its message.
     pub message: String,
+    /// Whether it is a fix of its own, which changes what a kernel without the option does, too.
+    #[serde(default)]
+    pub fix: bool,
     /// New files, at the same path in the checkout and in the kernel tree.
     #[serde(default)]
     pub files: Vec<PathBuf>,

@@ -10,6 +10,7 @@ use super::{
     tree::{Kind, Tree},
 };
 use anyhow::{Context as _, Result};
+use build::series::Patch;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -20,7 +21,9 @@ use std::{
 ///
 /// CONFIG_RUST is on in both. The C helpers of the Rust code belong to the touched C files.
 pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
-    let files = touched(context)?;
+    let fixed = fixed(context);
+    let mut files = touched(context)?;
+    files.retain(|file| !fixed.contains(file));
     let mut verdict = Verdict::default();
     let mut all: Vec<Vec<Vec<u8>>> = Vec::new();
     for (kind, name) in [(Kind::Stock, "base"), (Kind::Off, "off")] {
@@ -33,7 +36,7 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
             return Ok(verdict);
         }
         let mut contents = Vec::new();
-        for file in context.files("c", true)? {
+        for file in names(context, &fixed)? {
             let path = tree.dir.join(object(&file));
             let bytes = fs::read(&path);
             contents.push(bytes.with_context(|| format!("no object {}", path.display()))?);
@@ -41,7 +44,7 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
         all.push(contents);
     }
     let (mut count, mut bytes, mut equal, mut moved) = (0, 0, 0, Vec::new());
-    let names = context.files("c", true)?;
+    let names = names(context, &fixed)?;
     for (at, file) in names.iter().enumerate() {
         let [before, after] = [&all[0][at], &all[1][at]].map(|data| objects::pieces(data));
         let (before, after) = (before?, after?);
@@ -63,6 +66,23 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
         if moved.is_empty() { "none".into() } else { moved.join(", ") }
     );
     Ok(verdict)
+}
+
+/// The files that fixes of their own change, for kernels without the option as well.
+fn fixed(context: &Context) -> Vec<PathBuf> {
+    let fixes = context.series.patches.iter().filter(|patch| patch.fix);
+    let files = |patch: &Patch| {
+        let hooks = patch.hooks.iter().map(|hook| hook.file.clone());
+        hooks.chain(patch.insertions.iter().map(|insertion| insertion.file.clone())).collect()
+    };
+    fixes.flat_map(|patch| -> Vec<PathBuf> { files(patch) }).collect()
+}
+
+/// The C files whose objects are compared.
+fn names(context: &Context, fixed: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut names = context.files("c", true)?;
+    names.retain(|file| !fixed.contains(file));
+    Ok(names)
 }
 
 fn object(file: &Path) -> PathBuf {

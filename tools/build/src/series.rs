@@ -205,6 +205,14 @@ impl Series {
         self.patches.iter().flat_map(|patch| &patch.hooks).chain(variants)
     }
 
+    /// The files of Linux that its fixes change, for kernels without the option as well.
+    pub fn fixed(&self) -> BTreeSet<&Path> {
+        let fixes = || self.patches.iter().filter(|patch| patch.fix);
+        let hooks = fixes().flat_map(|patch| &patch.hooks).map(|hook| hook.file.as_path());
+        let insertions = fixes().flat_map(|patch| &patch.insertions);
+        hooks.chain(insertions.map(|insertion| insertion.file.as_path())).collect()
+    }
+
     /// Everything of the checkout that the series is made from: the same files, the same kernel.
     pub fn ingredients(&self, checkout: &Path) -> Result<Changes> {
         let mut paths = vec![PathBuf::from("series"), PathBuf::from(bridge::FILE)];

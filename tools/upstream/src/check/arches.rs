@@ -14,14 +14,18 @@ use build::{
     config::{self, Options},
     series::Changes,
 };
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Another architecture.
 struct Arch {
     name: &'static str,
-    /// What turns on EFI, ACPI where there is such, the device tree, and what `compiled` needs.
+    /// What turns on EFI, ACPI where there is such, the device tree, and what is fixed.
     options: &'static [&'static str],
-    compiled: &'static [&'static str],
+    /// Whether it has what is fixed.
+    has_fixed: bool,
 }
 
 const ARCHES: [Arch; 3] = [
@@ -29,7 +33,7 @@ const ARCHES: [Arch; 3] = [
         name: "arm",
         options: &["MMU", "ARCH_MULTIPLATFORM", "ARCH_MULTI_V7", "ARCH_VIRT", "EFI", "OF"],
         // It has no /proc/kcore, and reserves memory for crash kernels in its own way.
-        compiled: &[CALLER, CALLED],
+        has_fixed: false,
     },
     Arch {
         name: "riscv",
@@ -44,22 +48,27 @@ const ARCHES: [Arch; 3] = [
             "KEXEC",
             "CRASH_DUMP",
         ],
-        compiled: &[CALLER, CALLED, KCORE, CRASH_RESERVE],
+        has_fixed: true,
     },
     Arch {
         name: "x86_64",
         options: &["64BIT", "EFI", "ACPI", "OF", "PROC_FS", "PROC_KCORE", "KEXEC", "CRASH_DUMP"],
-        compiled: &[CALLER, CALLED, KCORE, CRASH_RESERVE],
+        has_fixed: true,
     },
 ];
 
 /// The caller, where the architecture has it or not, and what it calls.
-const CALLER: &str = "drivers/firmware/efi/efi-init.o";
-const CALLED: &str = "drivers/of/";
+const SHARED: [&str; 2] = ["drivers/firmware/efi/efi-init.o", "drivers/of/"];
 
-/// What the fixes are for that come before the rest.
-const KCORE: &str = "fs/proc/kcore.o";
-const CRASH_RESERVE: &str = "kernel/crash_reserve.o";
+/// What is compiled: what is shared, and what the fixes of the series change.
+fn compiled(context: &Context, arch: &Arch) -> Vec<PathBuf> {
+    let fixed = context.series.fixed().into_iter().filter(|_| arch.has_fixed);
+    SHARED
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(fixed.map(|file| file.with_extension("o")))
+        .collect()
+}
 
 /// Compiles for each architecture from the series; and from the base, where something is said.
 pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
@@ -81,8 +90,7 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
         verdict.findings.extend(new.iter().map(|warning| format!("{arch}: {warning}")));
         figures.push(format!("{arch}: {} objects, {} new warnings", series.objects, new.len()));
     }
-    let compiled = [CALLER, CALLED, KCORE, CRASH_RESERVE];
-    verdict.figures = format!("{}; of {}", figures.join("; "), compiled.join(", "));
+    verdict.figures = figures.join("; ");
     Ok(verdict)
 }
 
@@ -95,7 +103,8 @@ struct Compiled {
 
 /// Configures and compiles in a directory of the architecture beside the sources.
 fn compile(context: &Context, changes: &Changes, arch: &Arch, log: &Path) -> Result<Compiled> {
-    let Arch { name: arch, options, compiled } = *arch;
+    let compiled = compiled(context, arch);
+    let Arch { name: arch, options, .. } = *arch;
     let farm = Farm::with(context, changes)?;
     let output = farm.output.join(arch);
     fs::create_dir_all(&output)?;
@@ -119,10 +128,11 @@ fn compile(context: &Context, changes: &Changes, arch: &Arch, log: &Path) -> Res
             fs::remove_file(path)?;
         }
     }
-    let made = made(make().args(compiled), &log("make"))?;
+    let made = made(make().args(&compiled), &log("make"))?;
     let inside = |line: &&str| {
-        line.strip_prefix("  CC ")
-            .is_some_and(|file| compiled.iter().any(|dir| file.trim().starts_with(dir)))
+        line.strip_prefix("  CC ").is_some_and(|file| {
+            compiled.iter().any(|path| Path::new(file.trim()).starts_with(path))
+        })
     };
     Ok(Compiled {
         objects: made.text.lines().filter(inside).count(),

@@ -10,7 +10,6 @@ use super::{
     tree::{Kind, Tree},
 };
 use anyhow::{Context as _, Result};
-use build::series::Patch;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -19,11 +18,15 @@ use std::{
 /// Compiles them in the base and in the series with the same configuration, and compares the
 /// objects.
 ///
-/// CONFIG_RUST is on in both. The C helpers of the Rust code belong to the touched C files.
+/// CONFIG_RUST is on in both. The C helpers of the Rust code belong to the touched C files. What fixes
+/// change is not compared: they are there to change it.
 pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
-    let fixed = fixed(context);
+    let fixed = context.series.fixed();
+    let is_compared = |file: &PathBuf| !fixed.contains(file.as_path());
     let mut files = touched(context)?;
-    files.retain(|file| !fixed.contains(file));
+    files.retain(is_compared);
+    let mut names = context.files("c", true)?;
+    names.retain(is_compared);
     let mut verdict = Verdict::default();
     let mut all: Vec<Vec<Vec<u8>>> = Vec::new();
     for (kind, name) in [(Kind::Stock, "base"), (Kind::Off, "off")] {
@@ -36,15 +39,14 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
             return Ok(verdict);
         }
         let mut contents = Vec::new();
-        for file in names(context, &fixed)? {
-            let path = tree.dir.join(object(&file));
+        for file in &names {
+            let path = tree.dir.join(object(file));
             let bytes = fs::read(&path);
             contents.push(bytes.with_context(|| format!("no object {}", path.display()))?);
         }
         all.push(contents);
     }
     let (mut count, mut bytes, mut equal, mut moved) = (0, 0, 0, Vec::new());
-    let names = names(context, &fixed)?;
     for (at, file) in names.iter().enumerate() {
         let [before, after] = [&all[0][at], &all[1][at]].map(|data| objects::pieces(data));
         let (before, after) = (before?, after?);
@@ -66,23 +68,6 @@ pub fn run(context: &Context, logs: &Path) -> Result<Verdict> {
         if moved.is_empty() { "none".into() } else { moved.join(", ") }
     );
     Ok(verdict)
-}
-
-/// The files that fixes of their own change, for kernels without the option as well.
-fn fixed(context: &Context) -> Vec<PathBuf> {
-    let fixes = context.series.patches.iter().filter(|patch| patch.fix);
-    let files = |patch: &Patch| {
-        let hooks = patch.hooks.iter().map(|hook| hook.file.clone());
-        hooks.chain(patch.insertions.iter().map(|insertion| insertion.file.clone())).collect()
-    };
-    fixes.flat_map(|patch| -> Vec<PathBuf> { files(patch) }).collect()
-}
-
-/// The C files whose objects are compared.
-fn names(context: &Context, fixed: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut names = context.files("c", true)?;
-    names.retain(|file| !fixed.contains(file));
-    Ok(names)
 }
 
 fn object(file: &Path) -> PathBuf {

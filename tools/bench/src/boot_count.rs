@@ -8,7 +8,7 @@ use crate::{
     symbols::Symbols,
 };
 use anyhow::{Context, Result, ensure};
-use boot::{boots, crash_case::Loader, guest::Guest};
+use boot::{boots, crash_case::Loader, directories::of_bench, guest::Guest};
 use build::{deps::Qemu, kernel::Kernel};
 use machines::CRASH_MEMORY;
 use std::path::Path;
@@ -56,7 +56,7 @@ pub fn count(
     guest: &Guest,
     plugin: &Path,
 ) -> Result<Spent> {
-    let case = format!("bench-{}-{name}", which.name());
+    let case = of_bench(&format!("{}-{name}", which.name()));
     measure(which, kernel, &case, qemu, guest, plugin)
         .with_context(|| format!("counting the boot '{case}'"))
 }

@@ -10,7 +10,7 @@ use crate::{
     symbols::Symbols,
 };
 use anyhow::{Context, Result, bail, ensure};
-use boot::boots;
+use boot::{boots, directories::of_bench};
 use build::{deps::Qemu, kernel::Kernel};
 use serde::Serialize;
 use std::{collections::BTreeMap, path::Path};
@@ -96,7 +96,7 @@ pub fn count(
     qemu: &Qemu,
     plugin: &Path,
 ) -> Result<BTreeMap<Step, Cost>> {
-    let case = format!("bench-steps-{name}");
+    let case = of_bench(&format!("steps-{name}"));
     measure(kernel, &case, firmware, qemu, plugin)
         .with_context(|| format!("counting '{case}', {firmware:?}"))
 }

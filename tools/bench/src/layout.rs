@@ -7,6 +7,7 @@
 //! section that has a memory map anyway. Here they are in sections that have nothing else.
 
 use boot::budget::memory_map;
+use oracle::MAPS_SHARE;
 use orders::{ACPI_RECLAIM, Kind, Map, Orders, Pages, Range};
 
 /// A machine.
@@ -86,9 +87,10 @@ impl Layout {
     }
 
     /// In how many of the sections the tables stay, with native pages of `page` bytes: memory maps of
-    /// sections that have nothing but tables may take a sixteenth of the crash kernel's own memory.
+    /// sections that have nothing but tables may take a share of the crash kernel's own memory.
     pub fn kept(&self, page: u64) -> u64 {
-        self.apart.min((self.own << 20) / 16 / memory_map(page))
+        let most = u128::from(self.own << 20) / MAPS_SHARE / u128::from(memory_map(page));
+        u64::try_from(most).map_or(self.apart, |most| self.apart.min(most))
     }
 }
 

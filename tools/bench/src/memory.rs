@@ -15,6 +15,7 @@ use anyhow::{Context, Result, ensure};
 use boot::{
     budget::{allowed, new_sections},
     case_boot::Configured,
+    directories::of_bench,
     log::Log,
     memblock::Dump,
     parallel,
@@ -145,7 +146,7 @@ fn compare(bench: &Bench) -> Result<Vec<Compared>> {
         for layout in LAYOUTS {
             pages.push((layout, Configured::of(&pair[0])?.page));
             for (kernel, variant) in pair.iter().zip(["stock", "series"]) {
-                let name = format!("bench-memory-{flavour}-{}-{variant}", directory(&layout));
+                let name = of_bench(&format!("memory-{flavour}-{}-{variant}", directory(&layout)));
                 crashes.push(crash(name, kernel, cpu, &layout, &application));
             }
         }

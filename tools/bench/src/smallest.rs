@@ -4,7 +4,7 @@
 
 use crate::{crash::Crash, machine::CPU};
 use anyhow::{Result, ensure};
-use boot::guest::Guest;
+use boot::{directories::of_bench, guest::Guest};
 use build::{deps::Qemu, kernel::Kernel};
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ pub struct Smallest {
 /// Looks for the smallest `crashkernel=`.
 pub fn smallest(kernel: &Kernel, name: &str, qemu: &Qemu, guest: &Guest) -> Result<Smallest> {
     let (mut fails, mut saves) = BOUNDS;
-    let case = |size| format!("bench-dump-{name}-{size}M");
+    let case = |size| of_bench(&format!("dump-{name}-{size}M"));
     let enough = |size| saves_dump(kernel, case(size), size, qemu, guest);
     ensure!(enough(saves)?, "'{}' saved no dump", case(saves));
     ensure!(!enough(fails)?, "'{}' saved a dump: the bound is too high", case(fails));

@@ -13,6 +13,11 @@ use util::setup;
 /// What those of `make bench` begin with, and no others.
 const BENCH: &str = "bench-";
 
+/// That of a machine of `make bench`.
+pub fn of_bench(name: &str) -> String {
+    format!("{BENCH}{name}")
+}
+
 /// That of a crash of `entry`.
 pub fn of_machine(entry: &Entry, column: Column, loader: &str) -> String {
     format!("{}-{}-{loader}", entry.name, column.name())

@@ -13,7 +13,7 @@ const DMA_LIMIT: u64 = 1 << 32;
 const PAGE_STRUCT: u64 = 64;
 /// A kernel spends at most one part of so many of its own memory on the memory map of sections that
 /// it has no other memory in.
-const MAPS_SHARE: u128 = 16;
+pub const MAPS_SHARE: u128 = 16;
 
 /// A kernel's own memory.
 pub(crate) struct Own<'a> {

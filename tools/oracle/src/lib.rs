@@ -18,6 +18,7 @@ mod property;
 mod shown;
 
 pub use efi::{Before, Descriptor, attribute, before, kind};
+pub use give_back::MAPS_SHARE;
 pub use outcome::{Memory, Outcome, outcome, outcome_from};
 pub use pieces::{Set, Span};
 pub use property::{Cells, Fault, given, judged, number};

@@ -62,6 +62,15 @@ mod tests {
     }
 
     #[test]
+    fn the_help_of_part_names_each_part() {
+        let text = text(&Options::command());
+        let line = text.lines().find(|line| line.contains("  PART=PATTERN")).unwrap();
+        for part in bench::part::PARTS {
+            assert!(line.contains(part.name), "{} is not in: {line}", part.name);
+        }
+    }
+
+    #[test]
     fn the_makefile_has_the_same_verbs() {
         let makefile = include_str!("../../../../Makefile");
         let line = makefile.lines().find_map(|line| line.strip_prefix("VERBS := ")).unwrap();

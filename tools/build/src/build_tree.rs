@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The trees that kernels are built in. Only what differs is ever written to one, so that make
-//! builds only that.
+//! builds only that; and what does not differ is shared with the pristine tree.
 
-use crate::{lock::Lock, pristine::Pristine, series::Changes, source_package};
+use crate::{lock::Lock, pristine::Pristine, series::Changes, shared, source_package};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    os::unix::fs::{MetadataExt, symlink},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
-use util::{command::Cmd, place};
+use util::place;
 
 /// What a tree is for; its directory is named after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +53,21 @@ struct Manifest {
     copied: BTreeMap<PathBuf, (u64, i64, i64)>,
     /// Whether a kernel was ever built in it.
     built: bool,
+    /// Whether it shares what it can with its pristine tree. One that an older harness made is a copy of
+    /// all of it.
+    #[serde(default)]
+    shares: bool,
 }
+
+impl Manifest {
+    /// Writes it into `dir`, that of its tree.
+    fn save(&self, dir: &Path) -> Result<()> {
+        shared::replace(&dir.join(MANIFEST), &serde_json::to_vec(self)?, None)
+    }
+}
+
+/// Its name, in the directory of the tree.
+const MANIFEST: &str = "manifest.json";
 
 /// Facts that no file has: it is compared by its bytes.
 const UNKNOWN: (u64, i64, i64) = (0, 0, 0);
@@ -69,40 +83,36 @@ impl BuildTree {
     /// The tree for `role`: the one that is there, a copy of its next relative, or a new one.
     pub fn open(role: &Role, pristine: &Pristine) -> Result<Self> {
         let trees = place::cache("trees")?;
+        let lock = lock(&trees, role)?;
         let dir = trees.join(role.dir_name());
-        let _lock = lock(&trees, role)?;
+        let base = base_of(pristine)?;
         if !dir.exists() {
-            let temporary = tempfile::Builder::new().prefix("copying-").tempdir_in(&trees)?;
-            match relative(&trees, &role.pristine, role)? {
-                Some(other) => {
-                    let _other_lock = lock(&trees, &other)?;
-                    copy(&trees.join(other.dir_name()).join("tree"), temporary.path())?;
-                    let manifest = trees.join(other.dir_name()).join("manifest.json");
-                    fs::copy(manifest, temporary.path().join("manifest.json"))?;
-                }
-                None if pristine.files.is_none() => copy_tree(pristine, temporary.path())?,
-                None => match twin(&trees, role, pristine)? {
-                    Some((other, base)) => {
-                        let _other_lock = lock(&trees, &other)?;
-                        let from = trees.join(other.dir_name());
-                        copy(&from.join("tree"), temporary.path())?;
-                        let manifest = Manifest {
-                            changed: read_manifest(&from)?.changed,
-                            copied: base.all_files()?.into_iter().map(|f| (f, UNKNOWN)).collect(),
-                            built: true,
-                            ..Manifest::default()
-                        };
-                        let json = serde_json::to_vec(&manifest)?;
-                        fs::write(temporary.path().join("manifest.json"), json)?;
-                    }
-                    None => fs::create_dir(temporary.path().join("tree"))?,
-                },
-            }
-            fs::rename(temporary.keep(), &dir)
-                .with_context(|| format!("cannot make {}", dir.display()))?;
+            make(&trees, role, pristine, base.as_deref())?;
         }
+        let mut tree = Self::locked(dir, lock)?;
+        tree.share(base.as_deref())?;
+        Ok(tree)
+    }
+
+    /// The tree in `dir`, if it is there; `lock` is its own.
+    fn locked(dir: PathBuf, lock: Lock) -> Result<Self> {
         let manifest = read_manifest(&dir)?;
-        Ok(Self { dir, manifest, _lock })
+        Ok(Self { dir, manifest, _lock: lock })
+    }
+
+    /// Shares with `base` what is the same in it, once.
+    fn share(&mut self, base: Option<&Path>) -> Result<()> {
+        let Some(base) = base.filter(|_| !self.manifest.shares) else { return Ok(()) };
+        let saved = shared::share(&self.tree(), base)? >> 20;
+        if saved > 0 {
+            eprintln!(
+                "{}: shares its files with {} now, and takes {saved} MiB less",
+                self.dir.display(),
+                base.display()
+            );
+        }
+        self.manifest.shares = true;
+        self.save()
     }
 
     /// Whether there is a built tree that this one is, or would be a copy of.
@@ -175,7 +185,7 @@ impl BuildTree {
             if metadata.is_dir() {
                 continue;
             }
-            let facts = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+            let facts = shared::facts(&metadata);
             let known = self.manifest.copied.get(path) == Some(&facts);
             if !known && !changes.contains_key(path) {
                 copy_file(&from, &tree.join(path), &metadata)?;
@@ -190,17 +200,13 @@ impl BuildTree {
     }
 
     fn save(&self) -> Result<()> {
-        let path = self.dir.join("manifest.json");
-        let temporary = self.dir.join("manifest.json.new");
-        fs::write(&temporary, serde_json::to_vec(&self.manifest)?)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .with_context(|| format!("cannot write {}", path.display()))
+        self.manifest.save(&self.dir)
     }
 }
 
 /// What is known about the tree in `dir`; nothing about a new one.
 fn read_manifest(dir: &Path) -> Result<Manifest> {
-    match fs::read_to_string(dir.join("manifest.json")) {
+    match fs::read_to_string(dir.join(MANIFEST)) {
         Ok(text) => serde_json::from_str(&text)
             .with_context(|| format!("{} is damaged; remove it and try again", dir.display())),
         Err(_) => Ok(Manifest::default()),
@@ -210,6 +216,63 @@ fn read_manifest(dir: &Path) -> Result<Manifest> {
 fn lock(trees: &Path, role: &Role) -> Result<Lock> {
     let name = role.dir_name();
     Lock::take(&trees.join(format!("{name}.lock")), &format!("another run builds in {name}"))
+}
+
+/// The pristine tree of the cache whose files a tree made from `pristine` shares. The user's own tree is
+/// never shared: it may change at any time.
+fn base_of(pristine: &Pristine) -> Result<Option<PathBuf>> {
+    if pristine.files.is_none() {
+        return Ok(Some(pristine.dir.clone()));
+    }
+    Ok(source_package::kept_release(pristine.version)?.map(|base| base.dir))
+}
+
+/// Makes the tree for `role`.
+fn make(trees: &Path, role: &Role, pristine: &Pristine, base: Option<&Path>) -> Result<()> {
+    // As long as it is locked, nobody removes it.
+    let origin = origin(trees, role, pristine)?;
+    let temporary = tempfile::Builder::new().prefix("copying-").tempdir_in(trees)?;
+    let tree = temporary.path().join("tree");
+    match origin {
+        Some((mut other, twin_of)) => {
+            other.share(base)?;
+            shared::copy(&other.tree(), &tree, base)?;
+            if let Some(twin_of) = twin_of {
+                let files = twin_of.all_files()?;
+                other.manifest.identity = String::new();
+                other.manifest.copied = files.into_iter().map(|file| (file, UNKNOWN)).collect();
+            }
+            other.manifest.save(temporary.path())?;
+        }
+        None if pristine.files.is_none() => shared::copy(&pristine.dir, &tree, base)?,
+        None => fs::create_dir(tree)?,
+    }
+    let dir = trees.join(role.dir_name());
+    fs::rename(temporary.keep(), &dir).with_context(|| format!("cannot make {}", dir.display()))
+}
+
+/// The tree that the one for `role` is made from, which is nobody else's as long as this exists; and the
+/// base that it belongs to, where that is not the pristine tree itself but has its version.
+fn origin(
+    trees: &Path,
+    role: &Role,
+    pristine: &Pristine,
+) -> Result<Option<(BuildTree, Option<Pristine>)>> {
+    loop {
+        let (other, base) = match relative(trees, &role.pristine, role)? {
+            Some(other) => (other, None),
+            None => match twin(trees, role, pristine)? {
+                Some((other, base)) => (other, Some(base)),
+                None => return Ok(None),
+            },
+        };
+        let dir = trees.join(other.dir_name());
+        let lock = lock(trees, &other)?;
+        // Another run may have removed it meanwhile, to make room.
+        if dir.exists() {
+            return Ok(Some((BuildTree::locked(dir, lock)?, base)));
+        }
+    }
 }
 
 /// The built tree of the base with the version of the user's own tree, and that base.
@@ -229,7 +292,7 @@ fn relative(trees: &Path, pristine: &str, role: &Role) -> Result<Option<Role>> {
     for entry in fs::read_dir(trees)?.flatten() {
         let name = entry.file_name();
         let Some(other) = Role::from_dir_name(&name.to_string_lossy()) else { continue };
-        let manifest = fs::read_to_string(entry.path().join("manifest.json")).unwrap_or_default();
+        let manifest = fs::read_to_string(entry.path().join(MANIFEST)).unwrap_or_default();
         let built = serde_json::from_str::<Manifest>(&manifest).is_ok_and(|known| known.built);
         if built && other.pristine == pristine && other != *role {
             roles.push(other);
@@ -237,21 +300,6 @@ fn relative(trees: &Path, pristine: &str, role: &Role) -> Result<Option<Role>> {
     }
     roles.sort_by_key(Role::dir_name);
     Ok(roles.into_iter().max_by_key(|other| role.kinship(other)))
-}
-
-/// Copies the directory `from` into the directory `to`, times and all: make goes by them.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    Cmd::new("cp").args(["-a", "--reflink=auto"]).arg(from).arg(to).read()?;
-    Ok(())
-}
-
-fn copy_tree(pristine: &Pristine, to: &Path) -> Result<()> {
-    copy(&pristine.dir, to)?;
-    let copied = to.join(pristine.dir.file_name().context("a tree has a name")?);
-    if copied != to.join("tree") {
-        fs::rename(copied, to.join("tree"))?;
-    }
-    Ok(())
 }
 
 fn copy_file(from: &Path, to: &Path, metadata: &fs::Metadata) -> Result<()> {
@@ -271,17 +319,14 @@ fn copy_file(from: &Path, to: &Path, metadata: &fs::Metadata) -> Result<()> {
     if fs::read(to).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    fs::write(to, bytes).with_context(context)?;
-    fs::set_permissions(to, metadata.permissions()).with_context(context)
+    shared::replace(to, &bytes, Some(metadata.permissions())).with_context(context)
 }
 
 fn write_if_different(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    let context = || format!("cannot write {}", path.display());
-    fs::create_dir_all(path.parent().with_context(context)?).with_context(context)?;
-    fs::write(path, bytes).with_context(context)
+    shared::replace(path, bytes, None)
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {
@@ -297,6 +342,7 @@ fn remove_if_there(path: &Path) -> Result<()> {
 mod tests {
     use super::*;
     use crate::version::Version;
+    use std::{os::unix::fs::MetadataExt, process::Command};
 
     fn role(flavour: &str, variant: &str) -> Role {
         Role { pristine: "7.3.4".into(), flavour: flavour.into(), variant: variant.into() }
@@ -323,7 +369,8 @@ mod tests {
             files: files.map(|names| names.iter().map(PathBuf::from).collect()),
         };
         if files.is_none() {
-            copy_tree(&pristine, dir.path()).unwrap();
+            let base = base_of(&pristine).unwrap();
+            shared::copy(&pristine.dir, &dir.path().join("tree"), base.as_deref()).unwrap();
         }
         let lock = Lock::take(&dir.path().join("lock"), "the test").unwrap();
         let tree = BuildTree { dir: dir.path().into(), manifest: Manifest::default(), _lock: lock };
@@ -381,6 +428,63 @@ mod tests {
         it.tree.sync(&it.pristine, &Changes::new()).unwrap();
         assert_eq!(contents(&it.tree, "a").as_deref(), Some("edited"));
         assert_eq!(contents(&it.tree, "b"), None);
+    }
+
+    #[test]
+    fn the_pristine_tree_stays_as_it_is_and_so_does_a_copy() {
+        let mut it = setting(None);
+        let copy = it.tree.dir.join("copy");
+        shared::copy(&it.tree.tree(), &copy, Some(&it.pristine.dir)).unwrap();
+        let all = || {
+            [&it.pristine.dir, &copy].map(|dir| {
+                ["a", "b"].map(|name| {
+                    let file = dir.join(name);
+                    let metadata = file.metadata().unwrap();
+                    (fs::read(&file).unwrap(), shared::facts(&metadata), metadata.ino())
+                })
+            })
+        };
+        let before = all();
+        assert_eq!(before[0], before[1], "they are not shared");
+        it.tree.sync(&it.pristine, &changes(&[("a", "A"), ("b", "longer")])).unwrap();
+        assert_eq!(all(), before);
+        it.tree.sync(&it.pristine, &changes(&[("b", "changed")])).unwrap();
+        assert_eq!(all(), before);
+        assert_eq!(contents(&it.tree, "a").as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_tree_of_the_users_own_is_followed_without_a_write_to_what_is_shared() {
+        let mut it = setting(Some(&["a", "b"]));
+        let base = it.tree.dir.join("base");
+        fs::create_dir(&base).unwrap();
+        for name in ["a", "b"] {
+            fs::write(base.join(name), format!("{name} of the base")).unwrap();
+        }
+        shared::copy(&base, &it.tree.tree(), Some(&base)).unwrap();
+        it.tree.sync(&it.pristine, &Changes::new()).unwrap();
+        assert_eq!(contents(&it.tree, "a").as_deref(), Some("a"));
+        assert_eq!(fs::read(base.join("a")).unwrap(), b"a of the base");
+        let links = |dir: &Path| dir.join("a").metadata().unwrap().nlink();
+        assert_eq!((links(&it.pristine.dir), links(&it.tree.tree())), (1, 1));
+    }
+
+    #[test]
+    fn an_older_tree_is_shared_once() {
+        let mut it = setting(None);
+        fs::remove_file(it.tree.tree().join("a")).unwrap();
+        let from = it.pristine.dir.join("a");
+        let as_before = Command::new("cp").arg("-a").arg(&from).arg(it.tree.tree()).status();
+        assert!(as_before.unwrap().success());
+        let is_shared = |it: &Setting| {
+            let inode = |dir: &Path| dir.join("a").metadata().unwrap().ino();
+            inode(&it.tree.tree()) == inode(&it.pristine.dir)
+        };
+        assert!(!is_shared(&it));
+        let base = base_of(&it.pristine).unwrap();
+        it.tree.share(base.as_deref()).unwrap();
+        assert!(is_shared(&it));
+        assert!(read_manifest(&it.tree.dir).unwrap().shares, "it would be done each time");
     }
 
     #[test]

@@ -154,7 +154,8 @@ fn build(
         described += if index == 0 { ", mended" } else { "" };
         eprintln!("{what}: mended, for {why}");
     }
-    compile(&mut tree, &toolchain, &what, &format!("{}+{flavour}", pristine.name))?;
+    let kind = format!("{}+{flavour}", pristine.name);
+    pristine.unwritten(|| compile(&mut tree, &toolchain, &what, &kind))?;
     store(&tree.tree(), &dir, described)
 }
 

@@ -25,6 +25,7 @@ pub mod progress;
 pub mod replace;
 pub mod secure_boot;
 pub mod series;
+pub mod shared;
 pub mod size;
 pub mod source_package;
 pub mod toolchain;

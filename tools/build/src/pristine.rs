@@ -2,9 +2,10 @@
 
 //! A kernel tree as others made it: read, never changed.
 
-use crate::{base::Bases, kernel::Source, source_package, user_tree, version::Version};
-use anyhow::{Context, Result};
+use crate::{base::Bases, kernel::Source, shared, source_package, user_tree, version::Version};
+use anyhow::{Context, Result, bail};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -75,6 +76,33 @@ impl Pristine {
         }
         Ok(files)
     }
+
+    /// Does `work` in a tree that shares files with this one, and sees to it that none of them was written.
+    pub fn unwritten<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        // The user's own tree is not shared, and may change at any time.
+        if self.files.is_some() {
+            return work();
+        }
+        let before = self.all_facts()?;
+        let done = work()?;
+        let after = self.all_facts()?;
+        match before.iter().find(|(path, facts)| after.get(*path) != Some(facts)) {
+            None => Ok(done),
+            Some((path, _)) => bail!(
+                "{} was written to, by a build in a tree that shares it; remove {}, and the trees beside it",
+                self.dir.join(path).display(),
+                self.dir.display(),
+            ),
+        }
+    }
+
+    fn all_facts(&self) -> Result<BTreeMap<PathBuf, (u64, i64, i64)>> {
+        let facts = |path: PathBuf| {
+            let metadata = self.dir.join(&path).symlink_metadata()?;
+            Ok((path, shared::facts(&metadata)))
+        };
+        self.all_files()?.into_iter().map(facts).collect()
+    }
 }
 
 /// What the Makefile at the top of `dir` says about the version.
@@ -112,6 +140,26 @@ mod tests {
         let text = "# SPDX\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n";
         assert_eq!(makefile_version(text), Some(Version(7, 3, 4)));
         assert_eq!(makefile_version("all:\n\ttrue\n"), None);
+    }
+
+    #[test]
+    fn a_build_that_writes_a_file_in_place_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, shared) = (dir.path().join("a"), tempfile::tempdir().unwrap());
+        fs::write(&file, "a").unwrap();
+        let pristine = Pristine {
+            dir: dir.path().into(),
+            version: Version(7, 3, 4),
+            identity: "it".into(),
+            name: "7.3.4".into(),
+            described: "the test's tree".into(),
+            files: None,
+        };
+        let link = shared.path().join("a");
+        fs::hard_link(&file, &link).unwrap();
+        assert_eq!(pristine.unwritten(|| Ok(7)).unwrap(), 7);
+        let error = pristine.unwritten(|| Ok(fs::write(&link, "ab")?)).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{} was written to", file.display())));
     }
 
     #[test]

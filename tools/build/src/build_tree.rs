@@ -3,7 +3,7 @@
 //! The trees that kernels are built in. Only what differs is ever written to one, so that make
 //! builds only that; and what does not differ is shared with the pristine tree.
 
-use crate::{lock::Lock, pristine::Pristine, series::Changes, shared, source_package};
+use crate::{lock::Lock, pristine::Pristine, room, series::Changes, shared, source_package};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -12,7 +12,7 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
-use util::place;
+use util::{disk::MIB, place};
 
 /// What a tree is for; its directory is named after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ impl Role {
         format!("{}+{}+{}", self.pristine, self.flavour, self.variant)
     }
 
-    fn from_dir_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_dir_name(name: &str) -> Option<Self> {
         let mut parts = name.split('+').map(String::from);
         let role = Self { pristine: parts.next()?, flavour: parts.next()?, variant: parts.next()? };
         parts.next().is_none().then_some(role)
@@ -67,7 +67,7 @@ impl Manifest {
 }
 
 /// Its name, in the directory of the tree.
-const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// Facts that no file has: it is compared by its bytes.
 const UNKNOWN: (u64, i64, i64) = (0, 0, 0);
@@ -91,6 +91,8 @@ impl BuildTree {
         }
         let mut tree = Self::locked(dir, lock)?;
         tree.share(base.as_deref())?;
+        // The time of the last use decides which tree stays.
+        room::use_now(&tree.dir)?;
         Ok(tree)
     }
 
@@ -215,7 +217,12 @@ fn read_manifest(dir: &Path) -> Result<Manifest> {
 
 fn lock(trees: &Path, role: &Role) -> Result<Lock> {
     let name = role.dir_name();
-    Lock::take(&trees.join(format!("{name}.lock")), &format!("another run builds in {name}"))
+    Lock::take(&lock_of(trees, &name), &format!("another run builds in {name}"))
+}
+
+/// Where the lock is of the tree in the directory `name`.
+pub(crate) fn lock_of(trees: &Path, name: &str) -> PathBuf {
+    trees.join(format!("{name}.lock"))
 }
 
 /// The pristine tree of the cache whose files a tree made from `pristine` shares. The user's own tree is
@@ -231,6 +238,7 @@ fn base_of(pristine: &Pristine) -> Result<Option<PathBuf>> {
 fn make(trees: &Path, role: &Role, pristine: &Pristine, base: Option<&Path>) -> Result<()> {
     // As long as it is locked, nobody removes it.
     let origin = origin(trees, role, pristine)?;
+    room::make(trees, room::TREE * MIB)?;
     let temporary = tempfile::Builder::new().prefix("copying-").tempdir_in(trees)?;
     let tree = temporary.path().join("tree");
     match origin {

@@ -23,6 +23,7 @@ pub mod need;
 pub mod pristine;
 pub mod progress;
 pub mod replace;
+pub mod room;
 pub mod secure_boot;
 pub mod series;
 pub mod shared;

@@ -14,18 +14,26 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Waits for the lock in the file `path`; says `reason` if it has to wait.
-    pub fn take(path: &Path, reason: &str) -> Result<Self> {
+    /// The lock in the file `path`; none if another has it.
+    pub fn try_take(path: &Path) -> Result<Option<Self>> {
         let context = || format!("cannot lock {}", path.display());
         let file = File::options().create(true).append(true).open(path).with_context(context)?;
         match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                eprintln!("waiting: {reason}");
-                file.lock().with_context(context)?;
-            }
-            Err(TryLockError::Error(error)) => return Err(error).with_context(context),
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).with_context(context),
         }
+    }
+
+    /// Waits for the lock in the file `path`; says `reason` if it has to wait.
+    pub fn take(path: &Path, reason: &str) -> Result<Self> {
+        if let Some(lock) = Self::try_take(path)? {
+            return Ok(lock);
+        }
+        eprintln!("waiting: {reason}");
+        let context = || format!("cannot lock {}", path.display());
+        let file = File::options().append(true).open(path).with_context(context)?;
+        file.lock().with_context(context)?;
         Ok(Self { _file: file })
     }
 }

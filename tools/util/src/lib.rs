@@ -4,6 +4,7 @@
 //! places where things are kept.
 
 pub mod command;
+pub mod disk;
 pub mod failure;
 pub mod hash;
 pub mod name;

@@ -9,9 +9,10 @@ use std::{
     path::{self, Path, PathBuf},
 };
 
-/// Name of the cache's directory, and of the environment variable that moves it.
+/// Name of the cache's directory.
 const CACHE_NAME: &str = "acpi-kdump";
-const CACHE_VARIABLE: &str = "ACPI_KDUMP_CACHE";
+/// The environment variable that moves it.
+pub const CACHE_VARIABLE: &str = "ACPI_KDUMP_CACHE";
 
 /// The top of the checkout that this harness was built from.
 ///

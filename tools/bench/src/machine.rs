@@ -61,7 +61,12 @@ impl Machine<'_> {
             "if=none,id=dump,format=raw,cache=unsafe,discard=unmap,detect-zeroes=unmap,file={}",
             option_value(&path)
         );
-        Ok(["-drive".into(), drive, "-device".into(), "virtio-blk-device,drive=dump".into()])
+        Ok([
+            "-drive".into(),
+            drive,
+            "-device".into(),
+            "virtio-blk-device,drive=dump,werror=report".into(),
+        ])
     }
 
     /// Options that tell the UEFI application, if the firmware starts that, what to do before it starts

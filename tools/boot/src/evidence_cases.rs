@@ -286,11 +286,13 @@ fn run_each(
     let takes = |at: usize| cases[at].memory();
     let outcomes = parallel::run_within(&Room::of_host(), &names, takes, |at, progress| {
         let said = run(&cases[at], progress);
-        match &said {
-            Ok(said) => report.result(names[at], &said.text, true),
-            Err(error) => report.result(names[at], &format!("{error:#}"), false),
+        match said {
+            Ok(said) => {
+                report.result(names[at], &said.text, true);
+                Ok(Some(said))
+            }
+            Err(error) => report.failed(names[at], error).map(|()| None),
         }
-        Ok(said.ok())
     })?;
     let mut counts = Counts::default();
     let mut all = 0;

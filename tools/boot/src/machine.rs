@@ -81,7 +81,9 @@ impl Machine<'_> {
                 "if=none,id=dump,format=raw,cache=unsafe,discard=unmap,detect-zeroes=unmap,file={}",
                 option_value(&self.disk())
             ))
-            .args(["-device", "virtio-blk-device,drive=dump"])
+            // Where the host has no room for the dump, the guest is told. Otherwise it would be stopped, and
+            // waited for.
+            .args(["-device", "virtio-blk-device,drive=dump,werror=report"])
             .args(if self.hardware.watchdog { &["-device", "i6300esb"][..] } else { &[] })
             .arg("-kernel")
             .arg(&self.kernel)
@@ -252,6 +254,7 @@ mod tests {
         assert!(!line.contains(" -smp 1 "), "one processor hides the fault of 2017: {line}");
         assert!(line.contains("file=code.fd,readonly=on"), "{line}");
         assert!(line.contains("file=a,,b/vmcore"), "{line}");
+        assert!(line.contains(",werror=report"), "a full disk would stop it: {line}");
         assert!(line.contains(" -append 'console=ttyAMA0 quiet' "), "{line}");
         assert!(line.ends_with(" -fw_cfg 'name=opt/a,file=a,,b'"), "{line}");
     }

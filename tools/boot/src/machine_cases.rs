@@ -33,6 +33,7 @@ use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
+use util::disk;
 
 /// Those for `make test`.
 pub fn quick(source: &Source) -> Result<Counts> {
@@ -87,14 +88,15 @@ pub fn run(source: &Source, units: &[Unit], report: &Report) -> Result<Counts> {
     let takes = |at: usize| units[at].memory();
     let outcomes = parallel::run_within(&Room::of_host(), &names, takes, |at, progress| {
         let outcome = units[at].run(&parts, progress);
-        let (said, failed) = match &outcome {
+        let name = &units[at].name;
+        match outcome {
             Ok(outcome) => {
-                (outcome.said(&units[at].entry.what), !outcome.verdict.complaints.is_empty())
+                let failed = !outcome.verdict.complaints.is_empty();
+                report.result(name, &outcome.said(&units[at].entry.what), !failed);
+                Ok((failed, Some(outcome)))
             }
-            Err(error) => (format!("{error:#}"), true),
-        };
-        report.result(&units[at].name, &said, !failed);
-        Ok((failed, outcome.ok()))
+            Err(error) => report.failed(name, error).map(|()| (true, None)),
+        }
     })?;
     let mut counts = Counts::default();
     let (mut crashes, mut properties) = (0, 0);
@@ -203,6 +205,7 @@ impl Unit {
             // What the others came to is told in any case.
             match self.case(*column, parts).and_then(|case| case.run(qemu, &parts.guest, &doing)) {
                 Ok(crash) => crashed.push((*column, crash)),
+                Err(error) if disk::is_full(&error) => return Err(error),
                 Err(error) => verdict.complaints.push(format!("{}: {error:#}", column.name())),
             }
         }

@@ -177,11 +177,13 @@ fn run_cases(
         let firmware = Firmware { application: &application, case: run.case };
         let once = if run.crash { crash_once } else { boot_once };
         let said = once(run, kernel, firmware, &Parts { qemu: &qemu, guest: &guest, progress });
-        match &said {
-            Ok(said) => report.result(&run.name, &said.text, true),
-            Err(error) => report.result(&run.name, &format!("{error:#}"), false),
+        match said {
+            Ok(said) => {
+                report.result(&run.name, &said.text, true);
+                Ok(Some(said))
+            }
+            Err(error) => report.failed(&run.name, error).map(|()| None),
         }
-        Ok(said.ok())
     })?;
     let mut counts = Counts::default();
     let (mut stock, mut series) = (Tally::default(), Tally::default());

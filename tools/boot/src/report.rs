@@ -2,7 +2,9 @@
 
 //! What the harness says of its own tests: KTAP, as kernels do.
 
+use anyhow::{Error, Result};
 use std::sync::Mutex;
+use util::disk;
 
 /// A list of tests, of which each result is printed when it is there; they are numbered as they come.
 pub struct Report {
@@ -27,6 +29,13 @@ impl Report {
         *number += 1;
         println!("{}", text(*number, name, said, passed));
     }
+
+    /// Says that a test has failed with `error`, or could not be run. Where the disk is full the rest would
+    /// fail as well: the error is handed on then, and ends the run.
+    pub fn failed(&self, name: &str, error: Error) -> Result<()> {
+        self.result(name, &format!("{error:#}"), false);
+        if disk::is_full(&error) { Err(error) } else { Ok(()) }
+    }
 }
 
 fn text(number: usize, name: &str, said: &str, passed: bool) -> String {
@@ -37,6 +46,14 @@ fn text(number: usize, name: &str, said: &str, passed: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_full_disk_ends_the_run_and_no_other_failure_does() {
+        let report = Report::begin(2);
+        report.failed("a", anyhow!("not as expected")).unwrap();
+        report.failed("b", std::io::Error::from_raw_os_error(28).into()).unwrap_err();
+    }
 
     #[test]
     fn each_line_that_is_said_is_a_comment() {

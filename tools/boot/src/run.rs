@@ -7,14 +7,14 @@ use anyhow::{Context, Result, bail};
 use std::{
     env, fmt,
     fs::{self, File},
-    io::{Read, Write},
+    io::{self, Read, Write},
     path::Path,
     process::{Child, ExitStatus, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
-use util::{command::Cmd, setup};
+use util::{command::Cmd, disk, setup};
 
 /// A part of a run, with the line that ends it.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,9 @@ const HALTED: [&str; 2] = ["---[ end Kernel panic", "Reboot failed -- System hal
 
 /// How long a kernel that has halted must be silent until it is taken at its word, in seconds.
 const SILENCE: u64 = 1;
+
+/// How often the disk is looked at that the machine writes to, in seconds.
+const LOOK: u64 = 1;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -111,7 +114,8 @@ pub(crate) const CONSOLE: &str = "console.log";
 pub fn run(cmd: &Cmd, dir: &Path, phases: &[Phase], progress: &dyn Fn(&str)) -> Result<Run> {
     let factor = timeout_factor()?;
     let log = dir.join(CONSOLE);
-    let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let context = || format!("cannot write {}", log.display());
+    let file = File::create(&log).with_context(context)?;
     let errors = dir.join("qemu.log");
     let began = Instant::now();
     // Dropping the process stops QEMU, but a signal that ends the harness drops nothing.
@@ -131,7 +135,12 @@ pub fn run(cmd: &Cmd, dir: &Path, phases: &[Phase], progress: &dyn Fn(&str)) -> 
     let mut since = began;
     let mut halted = false;
     let mut given_up = None;
+    let mut looked = began;
     loop {
+        if looked.elapsed().as_secs() >= LOOK {
+            looked = Instant::now();
+            disk::check_not_full(dir)?;
+        }
         let (name, limit) = match phases.get(done.len()) {
             Some(phase) => (phase.name, phase.seconds),
             None => ("power off", POWER_OFF),
@@ -143,12 +152,14 @@ pub fn run(cmd: &Cmd, dir: &Path, phases: &[Phase], progress: &dyn Fn(&str)) -> 
             given_up = Some(end);
             break;
         };
-        match lines.recv_timeout(left) {
-            Ok(_) if halted => {
+        match lines.recv_timeout(left.min(Duration::from_secs(LOOK))) {
+            Ok(line) if halted => {
+                line.with_context(context)?;
                 given_up = Some(End::WentOn(name));
                 break;
             }
             Ok(line) => {
+                let line = line.with_context(context)?;
                 if HALTED.iter().any(|last| line.starts_with(last)) {
                     halted = true;
                     since = Instant::now();
@@ -178,7 +189,11 @@ pub fn run(cmd: &Cmd, dir: &Path, phases: &[Phase], progress: &dyn Fn(&str)) -> 
         }
     };
     // The reader has written all of it when its lines have come to an end.
-    while lines.recv().is_ok() {}
+    while let Ok(line) = lines.recv() {
+        line.with_context(context)?;
+    }
+    // A dump that did not fit is no fault of the kernel.
+    disk::check_not_full(dir)?;
     let said = fs::read_to_string(&errors)?;
     let console = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
     if console.is_empty() && !said.is_empty() {
@@ -187,22 +202,26 @@ pub fn run(cmd: &Cmd, dir: &Path, phases: &[Phase], progress: &dyn Fn(&str)) -> 
     Ok(Run { console, phases: done, took: began.elapsed(), end })
 }
 
-/// Copies `from` to `log` as it comes, and hands on each line that is whole.
-fn lines_of(mut from: impl Read + Send + 'static, mut log: File) -> mpsc::Receiver<String> {
+/// Copies `from` to `log` as it comes, and hands on each line that is whole, or why it cannot be kept.
+fn lines_of(
+    mut from: impl Read + Send + 'static,
+    mut log: impl Write + Send + 'static,
+) -> mpsc::Receiver<io::Result<String>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = [0; 4096];
         let mut line = Vec::new();
         // A pipe that cannot be read has no more to say: the machine's status tells why.
         while let Ok(count @ 1..) = from.read(&mut bytes) {
-            if log.write_all(&bytes[..count]).is_err() {
+            if let Err(error) = log.write_all(&bytes[..count]) {
+                let _ = sender.send(Err(error));
                 break;
             }
             for byte in &bytes[..count] {
                 if *byte == b'\n' {
                     let text = String::from_utf8_lossy(&line);
                     // The receiver is gone when the run was given up.
-                    let _ = sender.send(unstamped(&text).to_owned());
+                    let _ = sender.send(Ok(unstamped(&text).to_owned()));
                     line.clear();
                 } else {
                     line.push(*byte);
@@ -285,6 +304,14 @@ mod tests {
         let last = HALTED[0];
         let script = format!("echo Booting Linux; echo '{last}'; echo no; exec sleep 60");
         assert_eq!(run_script(&script, &PHASES).end, End::WentOn("kernel"));
+    }
+
+    #[test]
+    fn a_console_that_cannot_be_kept_is_an_error() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let lines = lines_of(&b"Booting Linux\n"[..], full);
+        let error = lines.recv().unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]

@@ -78,6 +78,7 @@ fn is_error(line: &str) -> bool {
         || line.contains(": fatal error:")
         || line.contains("ERROR: modpost")
         || line.contains("undefined symbol")
+        || line.contains("No space left on device")
         || line.contains("No rule to make target")
 }
 
@@ -98,6 +99,8 @@ mod tests {
             "error: aborting due to 1 previous error",
             "ERROR: modpost: missing MODULE_LICENSE()",
             "ld.lld-19: error: undefined symbol: x",
+            "llvm-objcopy: error: 'Image': No space left on device",
+            "cat: write error: No space left on device",
             "make[3]: *** No rule to make target 'a.o'.  Stop.",
         ] {
             assert!(is_error(line), "{line}");

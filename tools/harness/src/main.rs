@@ -12,7 +12,7 @@ use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches};
 use opt::{Options, Verb};
 use std::{env, process::ExitCode};
-use util::failure::exit_code;
+use util::{disk, failure::exit_code};
 use verbs::{
     apply, bench, check, crash, deps, differential, fuzz, help, image, matrix, patches, test,
 };
@@ -28,6 +28,9 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
             eprintln!("error: {error:#}");
+            if disk::is_full(&error) {
+                eprintln!("the disk is full: {}", disk::advice());
+            }
             exit_code(&error)
         }
     }

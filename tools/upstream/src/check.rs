@@ -29,7 +29,7 @@ use anyhow::Result;
 use boot::Counts;
 use context::Context;
 use std::{fs, path::Path, time::Instant};
-use util::{failure::Setup, place, setup};
+use util::{disk, failure::Setup, place, setup};
 
 /// One question, and how it is answered.
 pub struct Gate {
@@ -252,7 +252,10 @@ fn run_one(gate: &Gate, context: &Context) -> Result<Status> {
     }
     fs::create_dir_all(&logs)?;
     let started = Instant::now();
-    let (status, verdict) = judged((gate.run)(context, &logs));
+    let (status, verdict) = match (gate.run)(context, &logs) {
+        Err(error) if disk::is_full(&error) => return Err(error.context(gate.name)),
+        came => judged(came),
+    };
     let seconds = started.elapsed().as_secs_f64();
     for finding in verdict.findings.iter().take(QUOTED) {
         println!("  {}", finding.replace('\n', "\n  "));

@@ -3,8 +3,9 @@
 //! Failures that decide the exit status.
 //!
 //! A verb ends with 0 (passed), 1 (a check failed) or 2 (bad arguments, or something is missing on
-//! this machine). Any error that is not a [`Setup`] is a failed check.
+//! this machine: a full disk is that, too). Any other error than a [`Setup`] is a failed check.
 
+use crate::disk;
 use std::process::ExitCode;
 
 /// Something that the user has to give, install or mend before the verb can do its work.
@@ -24,7 +25,8 @@ macro_rules! setup {
 
 /// The exit status that belongs to `error`.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.downcast_ref::<Setup>().is_some() { ExitCode::from(2) } else { ExitCode::from(1) }
+    let missing = error.downcast_ref::<Setup>().is_some() || disk::is_full(error);
+    if missing { ExitCode::from(2) } else { ExitCode::from(1) }
 }
 
 #[cfg(test)]
@@ -37,5 +39,7 @@ mod tests {
         let error = Err::<(), _>(setup!("no bindgen")).context("while building").unwrap_err();
         assert_eq!(exit_code(&error), ExitCode::from(2));
         assert_eq!(exit_code(&anyhow::anyhow!("boot failed")), ExitCode::from(1));
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(exit_code(&full.into()), ExitCode::from(2));
     }
 }

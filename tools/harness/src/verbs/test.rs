@@ -13,7 +13,7 @@ use boot::Counts;
 use build::kernel::Source;
 use std::{process::ExitCode, time::Instant};
 use upstream::check;
-use util::{command::Cmd, place, setup};
+use util::{command::Cmd, disk, place, setup};
 use walkdir::WalkDir;
 
 /// A group of tests.
@@ -45,11 +45,15 @@ pub fn run(options: TestOptions) -> Result<ExitCode> {
     for group in groups {
         println!("== {}", group.name);
         let started = Instant::now();
-        let counts = (group.run)(&source).unwrap_or_else(|error| {
+        let counts = match (group.run)(&source) {
+            Err(error) if disk::is_full(&error) => return Err(error.context(group.name)),
             // What keeps a group from running is one failure of it; the others run all the same.
-            println!("failed: {error:#}");
-            Counts { passed: 0, failed: 1 }
-        });
+            Err(error) => {
+                println!("failed: {error:#}");
+                Counts { passed: 0, failed: 1 }
+            }
+            Ok(counts) => counts,
+        };
         let seconds = started.elapsed().as_secs_f64();
         println!("{}: {} in {seconds:.1} s", group.name, shown(counts));
         all += counts;

@@ -5,6 +5,7 @@
 mod cargo;
 mod hostile;
 mod opt;
+mod space;
 mod variables;
 mod verbs;
 
@@ -41,6 +42,7 @@ fn run() -> Result<ExitCode> {
     let arguments = variables::arguments(&Options::command(), &words)?;
     let command = std::iter::once("make".to_string()).chain(arguments);
     let options = Options::from_arg_matches(&Options::command().try_get_matches_from(command)?)?;
+    space::check(&options.verb)?;
     match options.verb {
         Verb::Help => help::run(),
         Verb::Deps => deps::run(),

@@ -97,10 +97,6 @@ impl Machine<'_> {
         archive: &Archive,
         command_line: &str,
     ) -> Result<Cmd> {
-        let variables = self.dir.join("vars.fd");
-        fs::copy(&self.qemu.firmware_vars, &variables).with_context(|| {
-            format!("cannot copy the firmware's variables {}", self.qemu.firmware_vars.display())
-        })?;
         let initramfs = self.dir.join("initramfs.cpio");
         archive.save(&initramfs)?;
         let flash = |unit, path: &Path| {
@@ -111,7 +107,7 @@ impl Machine<'_> {
         Ok(self
             .cmd()
             .args(flash(0, &self.qemu.firmware_code))
-            .args(flash(1, &variables))
+            .args(flash(1, &self.qemu.firmware_vars))
             .arg("-kernel")
             .arg(kernel)
             .arg("-initrd")

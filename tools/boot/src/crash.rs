@@ -4,7 +4,7 @@
 //! what came of it side by side.
 
 use crate::{
-    Counts,
+    Counts, boots,
     crash_case::{Crash, CrashCase, Loader},
     guest::Guest,
     letter, machine, parallel,
@@ -111,6 +111,16 @@ pub fn measure(options: &CrashOptions) -> Result<Outcome> {
         table: render(&rows),
         described: described(&qemu, &stock, &series, &crashes),
     })
+}
+
+/// Removes the dumps, once nobody is going to read them: they are what is large of it.
+pub fn clean(mapping_2017: bool) -> Result<()> {
+    for loader in Loader::ALL {
+        for column in COLUMNS {
+            machine::clean(&boots::dir(&directory(mapping_2017, column, loader))?)?;
+        }
+    }
+    Ok(())
 }
 
 /// The columns of the table.

@@ -263,7 +263,7 @@ pub fn run(source: &Source, cases: &[Case], report: &Report) -> Result<Counts> {
         let said = judge(&seen, case.expected)
             .with_context(|| format!("not as expected ({seconds:.1} s)"))?;
         // The dump is large, and there is nothing in it that is not known.
-        machine::clean(&seen.crash.dir)?;
+        machine::clean_but_console(&seen.crash.dir)?;
         Ok(Said { compared: seen.compared, text: format!("{said} ({seconds:.1} s)") })
     })
 }

@@ -9,7 +9,7 @@ use crate::{
     guest::Guest,
     ktap::{self, Ending, Test},
     log,
-    machine::Machine,
+    machine::{self, Machine},
     run::{self, End, Phase},
     trouble,
 };
@@ -50,6 +50,7 @@ pub fn run(kernel: &Kernel, qemu: &Qemu, guest: &Guest) -> Result<Counts> {
     guest.boot_only()?.save(&machine.initramfs())?;
 
     let run = run::run(&machine.cmd(), &machine.dir, &PHASES, &|_| {})?;
+    machine::clean(&machine.dir)?;
     let console = machine.dir.join(crate::run::CONSOLE);
     if run.end != End::Complete {
         bail!("kunit: {}; see {}", run.end, console.display());

@@ -12,7 +12,7 @@ use crate::{
     directories, evidence_cases,
     firmware_boot::{Firmware, FirmwareBoot},
     guest::Guest,
-    machine_cases,
+    machine, machine_cases,
     machine_units::{self, Unit},
     parallel::{self, Room, taken_by},
     report::Report,
@@ -235,7 +235,10 @@ fn crash_once(
         ..CrashCase::new(run.name.clone(), kernel, kernel, Loader::File)
     };
     let crash = crash.run(parts.qemu, parts.guest, parts.progress)?;
-    timed(case_crash::judge(run.case, &crash, run.series), crash.run.took, &crash.dir)
+    let said = case_crash::judge(run.case, &crash, run.series);
+    let said = timed(said, crash.run.took, &crash.dir)?;
+    machine::clean_but_console(&crash.dir)?;
+    Ok(said)
 }
 
 /// What was said, with how long it took, or with where to look.

@@ -45,5 +45,9 @@ pub fn kunit(source: &Source) -> Result<Counts> {
 
 fn crash(source: &Source, reproduce_2017: bool) -> Result<Counts> {
     let options = CrashOptions { source: source.clone(), reproduce_2017 };
-    Ok(crash::run(&options)?.counts)
+    let counts = crash::run(&options)?.counts;
+    if counts.failed == 0 {
+        crash::clean(reproduce_2017)?;
+    }
+    Ok(counts)
 }

@@ -37,7 +37,7 @@ fn writes(verb: &Verb) -> Option<Writes> {
         Verb::Image(_) => some(1, 0, 0),
         Verb::Crash(_) | Verb::Patches(_) => some(2, 1000, 0),
         Verb::Test(options) if options.group.is_some() => some(2, 1000, 0),
-        Verb::Test(_) => some(7, 1500, 4500),
+        Verb::Test(_) => some(7, 1500, 5500),
         Verb::Matrix(options) if options.list == Flag::Yes => None,
         Verb::Matrix(options) if options.case.is_some() => some(2, 1500, 0),
         Verb::Matrix(_) => some(20, 2000, 1500),

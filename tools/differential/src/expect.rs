@@ -48,8 +48,9 @@ pub fn expected(order: &Order) -> Expected {
     spans.extend(initrd);
     spans.extend(order.fdt);
     let map = order.map_bytes().len() as u64;
-    let map = (map > 0)
-        .then(|| whole(Span { first: order.map_start, last: order.map_start + (map - 1) }));
+    let map = (map > 0).then(|| {
+        whole(Span { first: order.map_start, last: order.map_start.saturating_add(map - 1) })
+    });
     spans.extend(map);
     let known = Set::of(&spans).up_to(boot.last);
 

@@ -3,7 +3,7 @@
 //! Holds what came of a boot with the series against what must come of it.
 
 use crate::{
-    expect::Expected,
+    expect::{Expected, largest},
     machine::{End, Lists, Ran},
     order::{MORE_RELIABLE, Order},
     stock::{Taken, taken},
@@ -61,10 +61,10 @@ pub fn check(
             Ok(())
         }
         (End::Panic(why), Some(_)) if may_run_out(order, expected, why) => {
-            never_worse(order, expected, stock)
+            never_worse(order, expected, ran, stock)
         }
         (End::Failed(why), Some(_)) if may_lose_initrd(expected, why) => {
-            never_worse(order, expected, stock)
+            never_worse(order, expected, ran, stock)
         }
         (End::Booted, Some(memory)) => booted(order, expected, memory, ran),
         (end, None) => Err(format!("it must stop, and it did not: {end:?}")),
@@ -89,16 +89,29 @@ fn stopped(ran: &Ran, why: &str) -> Result<(), Wrong> {
 
 /// R6: a kernel that has the series boots where one without it boots, and does nothing wrong then.
 ///
-/// But for two kinds of boots without memory to speak of. Stock allocates from pages of which not all is
-/// given, and which the linear map does not have. And the series shows all memory by one array.
-fn never_worse(order: &Order, expected: &Expected, stock: Option<&Ran>) -> Result<(), Wrong> {
+/// Stock may boot only by what is not free: pages of which not all is given, or a device tree, whose
+/// reservation it drops if it lies outside of the first range of the property. And the series shows all
+/// memory by one array, which is larger than that of stock.
+fn never_worse(
+    order: &Order,
+    expected: &Expected,
+    ran: &Ran,
+    stock: Option<&Ran>,
+) -> Result<(), Wrong> {
     let Some(stock) = stock else { return Err("what stock does is not known".into()) };
     let wrong = taken(order, expected, stock);
     let is_right = wrong == Taken { boots: wrong.boots, ..Taken::default() };
-    let boots = stock.end == End::Booted && is_right;
-    let pages = expected.free.whole_pages(order.boot.page);
-    let largest = pages.spans().iter().map(|span| span.bytes()).max().unwrap_or(0);
-    ensure(!boots || largest < expected.resources() + u128::from(order.boot.page), || {
+    let (End::Booted, true) = (&stock.end, is_right) else { return Ok(()) };
+    let stage = |name: &str| stock.stages.get(name).ok_or_else(|| format!("no stage {name}"));
+    let (paged, published) = (stage("paged")?, stage("published")?);
+    let page_table = |first: &u64| Span { first: *first, last: first + (order.boot.page - 1) };
+    let tables = Set::of(&stock.page_tables.iter().map(page_table).collect::<Vec<_>>());
+    let allocated = published.reserved.without(&paged.reserved).or(&tables);
+    let by_what_is_free = allocated.without(&expected.free).is_empty();
+    let left = largest(&paged.mapped.without(&paged.reserved).and(&expected.free));
+    let no_array = ran.stages.contains_key("paged")
+        && left < expected.resources() + u128::from(order.boot.page);
+    ensure(!by_what_is_free || no_array, || {
         "stock boots, does nothing wrong, and this does not boot".into()
     })
 }

@@ -98,6 +98,11 @@ impl Expected {
 
     /// The largest piece that memblock may hand out.
     pub fn largest(&self) -> u128 {
-        self.free.spans().iter().map(|span| span.bytes()).max().unwrap_or(0)
+        largest(&self.free)
     }
+}
+
+/// The size of the largest piece of `set`, in bytes.
+pub fn largest(set: &Set) -> u128 {
+    set.spans().iter().map(|span| span.bytes()).max().unwrap_or(0)
 }

@@ -20,8 +20,7 @@ use crate::{
     page::PAGE_SIZE,
     phys::{
         PageSize,
-        PhysAddr,
-        PhysRange, //
+        PhysAddr, //
     },
     prelude::*, //
 };
@@ -79,36 +78,39 @@ impl<'boot> MemoryMap<'boot> {
         })
     }
 
-    /// The ACPI Reclaim memory of the map, in whole native pages.
+    /// The ACPI Reclaim memory of the map that the kernel reserves.
     #[inline]
     pub fn acpi_reclaim(self) -> AcpiReclaim<impl Iterator<Item = Descriptor> + Clone + 'boot> {
-        let descriptors = self
-            .descriptors
-            .of_type(MemoryType::ACPI_RECLAIM, read_descriptor);
-        AcpiReclaim::new(descriptors, NATIVE_PAGE, self.soft_reserve)
+        AcpiReclaim::reserved(self.descriptors(), NATIVE_PAGE, self.soft_reserve)
+    }
+
+    #[inline]
+    fn descriptors(self) -> impl Iterator<Item = Descriptor> + Clone + 'boot {
+        self.descriptors.acpi_reclaim(read_descriptor)
     }
 }
 
 /// Reads a descriptor with one instruction for each number, where firmware has aligned it.
 ///
 /// The kernel is compiled such that it never accesses memory unaligned:
-/// [`Descriptor::from_bytes()`] takes one byte after the other.
+/// [`Descriptor::from_bytes()`] takes one byte after the other. That is more code than a copy,
+/// which would be a call from the innermost loop.
 #[inline]
-fn read_descriptor(bytes: &[u8; Descriptor::SIZE]) -> Descriptor {
+fn read_descriptor(bytes: &[u8]) -> Option<Descriptor> {
     const _: () = assert!(size_of::<bindings::efi_memory_desc_t>() == Descriptor::SIZE);
     let raw = bytes.as_ptr().cast::<bindings::efi_memory_desc_t>();
-    if !raw.is_aligned() {
+    if !raw.is_aligned() || bytes.len() < Descriptor::SIZE {
         return Descriptor::from_bytes(bytes);
     }
     // SAFETY: It is aligned, there are as many bytes, and any of them make a descriptor of C: it
     // has nothing but numbers.
     let raw = unsafe { raw.read() };
-    Descriptor {
+    Some(Descriptor {
         memory_type: MemoryType::new(raw.type_),
         start: PhysAddr::new(raw.phys_addr),
         pages: raw.num_pages,
         attributes: Attributes::new(raw.attribute),
-    }
+    })
 }
 
 /// Whether special-purpose memory is kept back.
@@ -120,13 +122,13 @@ fn soft_reserve_enabled() -> bool {
     cfg!(CONFIG_EFI_SOFT_RESERVE) && unsafe { bindings::__efi_soft_reserve_enabled() }
 }
 
-/// The ACPI tables: the ACPI Reclaim memory that the kernel can map, in whole native pages.
-///
-/// They come in the firmware's order, and may overlap. Empty without an EFI memory map.
+/// The ACPI tables: the ACPI Reclaim memory that the kernel can map. None without an EFI memory
+/// map.
 #[inline]
-pub fn acpi_tables(boot: &EarlyBoot) -> impl Iterator<Item = PhysRange> + Clone + '_ {
+pub fn acpi_tables(boot: &EarlyBoot) -> AcpiReclaim<impl Iterator<Item = Descriptor> + Clone + '_> {
     let map = MemoryMap::of_boot(boot).unwrap_or(MemoryMap::empty());
-    map.acpi_reclaim().tables(boot.last_mappable())
+    let last = boot.last_mappable();
+    AcpiReclaim::tables(map.descriptors(), NATIVE_PAGE, map.soft_reserve, last)
 }
 
 /// Whether this boot uses ACPI, as far as can be told before the tables are read.

@@ -33,6 +33,17 @@ use core::{
 #[derive(Clone, Copy)]
 pub struct Memblock<'boot>(PhantomData<&'boot EarlyBoot>);
 
+/// The bytes of a region, two for one at address zero; [`None`] of the empty region that memblock
+/// keeps if it has no other, which ends the walk.
+#[inline]
+fn range_of(region: bindings::memblock_region) -> Option<PhysRange> {
+    let last = region.base.wrapping_add(region.size.checked_sub(1)?);
+    Some(PhysRange::covering(
+        PhysAddr::new(region.base),
+        PhysAddr::new(last),
+    ))
+}
+
 impl<'boot> Memblock<'boot> {
     /// Gives access to memblock during early boot.
     #[inline]
@@ -51,8 +62,7 @@ impl<'boot> Memblock<'boot> {
         // SAFETY: `regions` has `cnt` entries, and `index` is below that.
         let region = unsafe { memory.regions.wrapping_add(index).read() };
         Some(Region {
-            // memblock keeps one empty region if it has no other: that ends the walk.
-            range: PhysRange::from_start_size(PhysAddr::new(region.base), region.size)?,
+            range: range_of(region)?,
             nomap: region.flags & bindings::memblock_flags_MEMBLOCK_NOMAP != 0,
         })
     }
@@ -96,8 +106,7 @@ impl<'boot> Memblock<'boot> {
             }
             // SAFETY: `regions` has `cnt` entries, and `index` is below that.
             let region = unsafe { reserved.regions.wrapping_add(index).read() };
-            // memblock keeps one empty region if it has no other: that ends the walk.
-            PhysRange::from_start_size(PhysAddr::new(region.base), region.size)
+            range_of(region)
         })
     }
 
@@ -200,8 +209,8 @@ impl Memory for Memblock<'_> {
         // SAFETY: As in `reserve()`.
         let removed =
             to_result(unsafe { bindings::memblock_remove(range.start().as_u64(), range.size()) });
-        if let Err(error) = removed {
-            pr_err!("{range}: not removed from memory: {error:?}\n");
+        if removed.is_err() {
+            pr_err!("{range}: not removed from memory\n");
         }
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! - [`PhysAddr`] cannot be mixed up with a virtual address or with a size.
 //! - [`PhysRange`] is never empty and never wraps. It holds its first and its last byte, both
-//!   inclusive, so that a range may end at the top of the address space.
+//!   inclusive, so that a range may end at the top of the address space. One byte at address zero
+//!   is no range, so that an [`Option`] is two numbers.
 //! - [`PageSize`] is a power of two, and rounds ranges to whole pages.
 //! - [`Merged`] and [`Difference`] do set algebra on sequences of ranges, of any length.
 
@@ -20,6 +21,7 @@ pub use ranges::{
 };
 
 use crate::fmt;
+use core::num::NonZeroU64;
 
 /// A physical address, in bytes.
 ///
@@ -102,6 +104,12 @@ impl PageSize {
         }
     }
 
+    /// The size as a number, in bytes.
+    #[inline]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
     /// The bits of an address that lie within a page.
     #[inline]
     pub(crate) const fn offset_mask(self) -> u64 {
@@ -116,7 +124,7 @@ impl PageSize {
 ///
 /// # Invariants
 ///
-/// `start <= last`; both bytes belong to the range.
+/// `start <= last`, and `last` is not zero; both bytes belong to the range.
 ///
 /// # Examples
 ///
@@ -133,29 +141,32 @@ impl PageSize {
 /// assert!(PhysRange::from_start_size(PhysAddr::MAX, 2).is_none());
 /// // Ends with the last byte of the address space.
 /// assert!(PhysRange::from_start_size(PhysAddr::MAX, 1).is_some());
+/// // The only byte that makes no range.
+/// assert!(PhysRange::from_start_size(PhysAddr::MIN, 1).is_none());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhysRange {
     start: PhysAddr,
-    last: PhysAddr,
+    /// Not zero, so that an [`Option`] takes no more room, and is handed over in registers.
+    last: NonZeroU64,
 }
 
 impl PhysRange {
     /// The whole address space.
-    // INVARIANT: `MIN` is not above `MAX`.
+    // INVARIANT: `MIN` is not above `MAX`, which is not zero.
     pub const ALL: Self = Self {
         start: PhysAddr::MIN,
-        last: PhysAddr::MAX,
+        last: NonZeroU64::MAX,
     };
 
-    /// The range from `start` to `last`, both inclusive; [`None`] if `last` lies below `start`.
+    /// The range from `start` to `last`, both inclusive; [`None`] if `last` lies below `start`, or
+    /// is zero.
     #[inline]
     pub const fn new(start: PhysAddr, last: PhysAddr) -> Option<Self> {
-        if start.0 <= last.0 {
-            // INVARIANT: Checked in the line above.
-            Some(Self { start, last })
-        } else {
-            None
+        match NonZeroU64::new(last.0) {
+            // INVARIANT: Checked in this line.
+            Some(last) if start.0 <= last.get() => Some(Self { start, last }),
+            _ => None,
         }
     }
 
@@ -172,6 +183,18 @@ impl PhysRange {
         }
     }
 
+    /// The smallest range that has both bytes.
+    ///
+    /// One byte at address zero is no range: for that, the range has the next one, too.
+    #[inline]
+    pub fn covering(one: PhysAddr, other: PhysAddr) -> Self {
+        // INVARIANT: `last` is not below `start`, nor zero.
+        Self {
+            start: one.min(other),
+            last: NonZeroU64::new(one.max(other).0).unwrap_or(NonZeroU64::MIN),
+        }
+    }
+
     /// The first byte.
     #[inline]
     pub const fn start(self) -> PhysAddr {
@@ -181,7 +204,7 @@ impl PhysRange {
     /// The last byte, inclusive.
     #[inline]
     pub const fn last(self) -> PhysAddr {
-        self.last
+        PhysAddr(self.last.get())
     }
 
     /// The size in bytes.
@@ -191,20 +214,21 @@ impl PhysRange {
     #[inline]
     pub const fn size(self) -> u64 {
         // By the type invariant `last` is not below `start`.
-        self.last.0.wrapping_sub(self.start.0).saturating_add(1)
+        self.last.get().wrapping_sub(self.start.0).saturating_add(1)
     }
 
     /// Whether the two ranges have a byte in common.
     #[inline]
     pub fn overlaps(self, other: Self) -> bool {
-        self.start <= other.last && other.start <= self.last
+        self.start <= other.last() && other.start <= self.last()
     }
 
     /// Whether the two ranges overlap or are adjacent, so that their union is one range.
     #[inline]
     pub fn touches(self, other: Self) -> bool {
         // A range without a next byte reaches the top: nothing lies beyond it.
-        let reaches = |low: Self, high: Self| low.last.next().is_none_or(|next| high.start <= next);
+        let reaches =
+            |low: Self, high: Self| low.last().next().is_none_or(|next| high.start <= next);
         reaches(self, other) && reaches(other, self)
     }
 
@@ -228,19 +252,19 @@ impl PhysRange {
     /// The bytes that both have; [`None`] if they do not overlap.
     #[inline]
     pub fn intersection(self, other: Self) -> Option<Self> {
-        Self::new(self.start.max(other.start), self.last.min(other.last))
+        Self::new(self.start.max(other.start), self.last().min(other.last()))
     }
 
-    /// The part that lies below `addr`, exclusive; [`None`] if there is none.
+    /// The part that lies below `addr`, exclusive; [`None`] if there is none, or one byte at zero.
     #[inline]
     pub fn below(self, addr: PhysAddr) -> Option<Self> {
-        Self::new(self.start, self.last.min(addr.previous()?))
+        Self::new(self.start, self.last().min(addr.previous()?))
     }
 
     /// The part that lies above `addr`, exclusive; [`None`] if there is none.
     #[inline]
     pub fn above(self, addr: PhysAddr) -> Option<Self> {
-        Self::new(self.start.max(addr.next()?), self.last)
+        Self::new(self.start.max(addr.next()?), self.last())
     }
 
     /// The smallest range of whole pages that contains this one.
@@ -256,12 +280,12 @@ impl PhysRange {
     /// assert_eq!(range(0x1_f000, 0x2_0fff).and_then(pages), range(0x1_0000, 0x2_ffff));
     /// ```
     #[inline]
-    pub const fn to_whole_pages(self, page: PageSize) -> Self {
+    pub fn to_whole_pages(self, page: PageSize) -> Self {
         let mask = page.offset_mask();
         // INVARIANT: `start` can only fall and `last` can only rise.
         Self {
             start: PhysAddr(self.start.0 & !mask),
-            last: PhysAddr(self.last.0 | mask),
+            last: self.last | mask,
         }
     }
 
@@ -270,9 +294,9 @@ impl PhysRange {
     pub fn whole_pages_within(self, page: PageSize) -> Option<Self> {
         let mask = page.offset_mask();
         let start = self.start.0.checked_add(mask)? & !mask;
-        let last = match self.last.next() {
+        let last = match self.last().next() {
             Some(end) => PhysAddr(end.0 & !mask).previous()?,
-            None => self.last,
+            None => self.last(),
         };
         Self::new(PhysAddr(start), last)
     }
@@ -281,7 +305,7 @@ impl PhysRange {
 impl fmt::Display for PhysRange {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#014x}-{:#014x}", self.start.0, self.last.0)
+        write!(f, "{:#014x}-{:#014x}", self.start.0, self.last.get())
     }
 }
 
@@ -302,7 +326,19 @@ mod tests {
     #[test]
     fn a_range_is_neither_empty_nor_wrapping() {
         assert!(range(1, 0).is_none());
+        assert!(range(0, 0).is_none());
         assert!(range(1, 1).is_some());
+        assert_eq!(size_of::<Option<PhysRange>>(), size_of::<PhysRange>());
+
+        let covering = |one, other| {
+            Some(PhysRange::covering(
+                PhysAddr::new(one),
+                PhysAddr::new(other),
+            ))
+        };
+        assert_eq!(covering(5, 9), range(5, 9));
+        assert_eq!(covering(9, 5), range(5, 9));
+        assert_eq!(covering(0, 0), range(0, 1));
         assert!(PhysRange::from_start_size(PhysAddr::new(0x1000), u64::MAX).is_none());
         assert!(PhysRange::from_start_size(PhysAddr::new(0), u64::MAX).is_some());
         assert_eq!(PhysRange::ALL.size(), u64::MAX);
@@ -333,7 +369,7 @@ mod tests {
         let all = PhysRange::ALL;
         assert_eq!(all.below(PhysAddr::MIN), None);
         assert_eq!(all.above(PhysAddr::MAX), None);
-        assert_eq!(all.below(PhysAddr::new(1)), range(0, 0));
+        assert_eq!(all.below(PhysAddr::new(2)), range(0, 1));
         assert_eq!(
             range(5, 9).and_then(|r| r.above(PhysAddr::new(3))),
             range(5, 9)

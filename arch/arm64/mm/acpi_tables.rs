@@ -22,10 +22,6 @@ use kernel::{
         },
         Memblock, //
     },
-    phys::{
-        Merged,
-        PhysRange, //
-    },
     prelude::*, //
 };
 use memory_resources::{
@@ -55,28 +51,17 @@ pub unsafe extern "C" fn arm64_request_memory_resources(count: *mut c_int) -> *m
     // SAFETY: `setup_arch()` calls `request_standard_resources()` after `efi_init()`.
     let boot = unsafe { EarlyBoot::new() };
     let memblock = Memblock::of_boot(&boot);
-    let tables = Merged::new(acpi_tables(&boot));
+    let tables = acpi_tables(&boot);
+    let tables = tables.ranges();
     if !uses_acpi(&boot) || tables.clone().next().is_none() {
         return core::ptr::null_mut();
     }
 
     let pieces = memory_resources(&memblock, tables, NATIVE_PAGE);
     // SAFETY: `setup_arch()` calls `paging_init()` before `request_standard_resources()`.
-    let Some(resources) = (unsafe { Resources::new(memblock, pieces.clone().count()) }) else {
+    let Some(mut resources) = (unsafe { Resources::new(memblock, pieces.clone().count()) }) else {
         return core::ptr::null_mut();
     };
-    let (resources, standard) = publish(resources, pieces);
-    // SAFETY: The caller's promise.
-    unsafe { count.write(c_int::try_from(standard).unwrap_or(0)) };
-    resources.into_raw()
-}
-
-/// Publishes `pieces`, and counts those that are not ACPI tables.
-#[inline]
-fn publish(
-    mut resources: Resources,
-    pieces: impl Iterator<Item = (Kind, PhysRange)>,
-) -> (Resources, usize) {
     let mut standard = 0;
     for (kind, range) in pieces {
         let description = match kind {
@@ -84,12 +69,14 @@ fn publish(
             Kind::Reserved => Description::Reserved,
             Kind::AcpiTables => Description::AcpiTables,
         };
-        if let Err(error) = resources.insert(description, range) {
-            pr_warn!("{range}: not shown in /proc/iomem: {error:?}\n");
+        if resources.insert(description, range).is_err() {
+            pr_warn!("{range}: not shown in /proc/iomem\n");
         }
         if kind != Kind::AcpiTables {
             standard = resources.count();
         }
     }
-    (resources, standard)
+    // SAFETY: The caller's promise.
+    unsafe { count.write(c_int::try_from(standard).unwrap_or(0)) };
+    resources.into_raw()
 }

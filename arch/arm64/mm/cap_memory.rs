@@ -58,20 +58,19 @@ fn first_mapped(memory: &impl Memory, range: PhysRange) -> Option<PhysRange> {
 
 /// The memory that `mem=` leaves, in bytes: all up to where the lowest `limit` bytes end.
 ///
-/// [`None`] if that is all memory, or if the limit is zero, which is none. `tables` come in any
-/// order, and may overlap.
+/// [`None`] if that is all memory, or if the limit is zero, which is none.
 ///
 /// C function: `memblock_mem_limit_remove_map()` in `mm/memblock.c`. That one counts all memory;
 /// but tables stay, so they must not use up what the user asked for.
 #[inline]
 pub fn below_limit(
     memory: &impl Memory,
-    tables: impl Iterator<Item = PhysRange> + Clone,
+    tables: Merged<impl Iterator<Item = PhysRange> + Clone>,
     limit: u64,
 ) -> Option<PhysRange> {
     let all = memory.regions().map(|region| region.range);
     let mut left = limit.checked_sub(1)?;
-    let last = Difference::new(all, Merged::new(tables)).find_map(|part| {
+    let last = Difference::new(all, tables).find_map(|part| {
         // The offset of the last byte that is left, if it is in this part.
         if left < part.size() {
             return part.start().as_u64().checked_add(left);

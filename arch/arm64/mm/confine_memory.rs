@@ -33,6 +33,7 @@ use kernel::{
     memblock::Memblock,
     page::PAGE_SIZE,
     phys::{
+        Merged,
         PageSize,
         PhysRange, //
     },
@@ -111,21 +112,6 @@ fn room(memblock: Memblock<'_>) -> usize {
     memblock.free_regions().saturating_sub(SPARE_REGIONS)
 }
 
-/// Prints the first few of `ranges`, and how many there are beyond.
-#[inline]
-fn list(ranges: impl Iterator<Item = PhysRange>, print: impl Fn(PhysRange), what: &'static str) {
-    let mut count = 0;
-    for range in ranges {
-        count += 1;
-        if count <= MOST_LINES {
-            print(range);
-        }
-    }
-    if count > MOST_LINES {
-        pr_info!("ACPI Tables: {what}: {count} ranges in all\n");
-    }
-}
-
 /// Confines a crash kernel to what `linux,usable-memory-range` gives it, and to the ACPI tables.
 ///
 /// Without the property all memory stays. With a property that gives nothing the kernel stops: all
@@ -141,24 +127,71 @@ pub unsafe extern "C" fn fdt_enforce_memory_region() {
     // SAFETY: `setup_arch()` calls `efi_init()`, which calls this function.
     let boot = unsafe { EarlyBoot::new() };
     if let Some(property) = chosen_property(&boot, USABLE_MEMORY_RANGE) {
-        confine(&boot, property);
+        // SAFETY: It is no limit.
+        unsafe { confine(&boot, To::Property(property)) };
     }
 }
 
-#[inline]
-fn confine(boot: &EarlyBoot, property: &[u8]) {
-    let memblock = Memblock::of_boot(boot);
-    let Some(cells) = root_cells(boot) else {
-        boot.stop(NOT_DECODABLE);
-    };
-    remove_above(&memblock, boot.last_mappable());
-    let reg = Reg::new(property, cells);
-    // Each range may need a region of its own. The first one will do with those that there are.
-    let room = room(memblock).max(1);
-    report(boot, memblock, reg, room);
+/// What memory is confined to.
+#[derive(Clone, Copy)]
+enum To<'a> {
+    /// What the property gives.
+    Property(&'a [u8]),
+    /// So many bytes, the lowest.
+    Limit(u64),
+}
 
-    if !keep(boot, memblock, None, reg, room) {
-        boot.stop(NOTHING_USABLE);
+/// Confines memory, and keeps the ACPI tables.
+///
+/// # Safety
+///
+/// A limit is given by `arm64_memblock_init()` alone: nothing was allocated yet, and it reserves
+/// the kernel and its initramfs after this.
+// One function for both: most of the code is in what they have in common.
+unsafe fn confine(boot: &EarlyBoot, to: To<'_>) {
+    let memblock = Memblock::of_boot(boot);
+    let tables = acpi_tables(boot);
+    let tables = tables.ranges();
+    let uses_acpi = uses_acpi(boot);
+    let remove_above_limit = |limit| {
+        // SAFETY: The caller's promise, for there is a limit.
+        unsafe { memblock.remove_above_limit(limit) };
+    };
+    let usable = match to {
+        To::Property(property) => {
+            let Some(cells) = root_cells(boot) else {
+                boot.stop(NOT_DECODABLE);
+            };
+            remove_above(&memblock, boot.last_mappable());
+            let reg = Reg::new(property, cells);
+            // Each range may need a region of its own. The first one will do with those that there
+            // are.
+            let room = room(memblock).max(1);
+            report(memblock, tables.clone(), reg, room);
+            Usable {
+                below: None,
+                entries: reg.entries().take(room),
+            }
+        }
+        To::Limit(limit) => {
+            if !uses_acpi || tables.hull().is_none() {
+                return remove_above_limit(limit);
+            }
+            let Some(below) = below_limit(&memblock, tables.clone(), limit) else {
+                return;
+            };
+            Usable {
+                below: Some(below),
+                entries: NO_ENTRIES.entries().take(0),
+            }
+        }
+    };
+    if keep(boot, memblock, Merged::new(usable), tables, uses_acpi) {
+        return;
+    }
+    match to {
+        To::Property(_) => boot.stop(NOTHING_USABLE),
+        To::Limit(limit) => remove_above_limit(limit),
     }
 }
 
@@ -172,8 +205,7 @@ struct Usable<I> {
 impl<I: Iterator<Item = RegEntry>> Iterator for Usable<I> {
     type Item = PhysRange;
 
-    // As for `keep()`.
-    #[inline(never)]
+    // Not marked for inlining, as `Merged` is not.
     fn next(&mut self) -> Option<PhysRange> {
         if self.below.is_some() {
             return self.below.take();
@@ -183,40 +215,39 @@ impl<I: Iterator<Item = RegEntry>> Iterator for Usable<I> {
     }
 }
 
-/// Keeps of memory what is `below`, or what the first `most` entries of `reg` give, and the ACPI
-/// tables. Whether there is memory to use in it; if not, nothing was done.
-// Two copies of it would be most of the code.
-#[inline(never)]
+/// Keeps of memory what is `usable`, and the ACPI tables. Whether there is memory to use in it; if
+/// not, nothing was done.
+#[inline]
 fn keep(
     boot: &EarlyBoot,
     memblock: Memblock<'_>,
-    below: Option<PhysRange>,
-    reg: Reg<'_>,
-    most: usize,
+    usable: Merged<impl Iterator<Item = PhysRange> + Clone>,
+    tables: Merged<impl Iterator<Item = PhysRange> + Clone>,
+    uses_acpi: bool,
 ) -> bool {
-    let usable = Usable {
-        below,
-        entries: reg.entries().take(most),
-    };
-    let uses_acpi = uses_acpi(boot);
     let limits = limits(boot, memblock, usable.clone().count(), uses_acpi);
-    let Some(plan) = Plan::new(&memblock, usable, acpi_tables(boot), limits) else {
+    let Some(plan) = Plan::new(&memblock, usable, tables, limits) else {
         return false;
     };
     plan.apply(&memblock);
     if uses_acpi {
-        report_tables(&plan);
+        report_left_out(&plan);
     }
     true
 }
 
 /// Says what is used of the property, and what is not and why.
 #[inline]
-fn report(boot: &EarlyBoot, memblock: Memblock<'_>, reg: Reg<'_>, room: usize) {
+fn report(
+    memblock: Memblock<'_>,
+    tables: Merged<impl Iterator<Item = PhysRange> + Clone>,
+    reg: Reg<'_>,
+    room: usize,
+) {
     let mut ignored = 0;
     for (index, entry) in reg.entries().enumerate() {
         let fault = if index < room {
-            usable(&memblock, acpi_tables(boot), entry, NATIVE_PAGE)
+            usable(&memblock, tables.clone(), entry, NATIVE_PAGE)
         } else {
             Err(Fault::TooMany)
         };
@@ -229,6 +260,7 @@ fn report(boot: &EarlyBoot, memblock: Memblock<'_>, reg: Reg<'_>, room: usize) {
                 ignored += 1;
                 if ignored <= MOST_LINES {
                     let (addr, size) = (entry.addr.unwrap_or(0), entry.size.unwrap_or(0));
+                    let fault = fault.as_str();
                     pr_warn!(
                         "linux,usable-memory-range: entry {index} ({addr:#x}, size {size:#x}) \
                          {fault}: ignored\n"
@@ -248,19 +280,25 @@ fn report(boot: &EarlyBoot, memblock: Memblock<'_>, reg: Reg<'_>, room: usize) {
     }
 }
 
-/// Says which tables stay, and which do not.
+/// Says which tables do not stay.
 #[inline]
-fn report_tables<U, T>(plan: &Plan<U, T>)
+fn report_left_out<U, T>(plan: &Plan<U, T>)
 where
     U: Iterator<Item = PhysRange> + Clone,
     T: Iterator<Item = PhysRange> + Clone,
 {
-    let kept = |range| pr_info!("ACPI Tables {range}: kept in memory\n");
-    list(plan.kept(), kept, "kept in memory");
-    let left_out = |range| {
-        pr_warn!("ACPI Tables {range}: left out of memory: no room, or too far from the rest\n")
-    };
-    list(plan.left_out(), left_out, "left out of memory");
+    let mut count = 0;
+    for range in plan.left_out() {
+        count += 1;
+        if count <= MOST_LINES {
+            pr_warn!(
+                "ACPI Tables {range}: left out of memory: no room, or too far from the rest\n"
+            );
+        }
+    }
+    if count > MOST_LINES {
+        pr_info!("ACPI Tables: left out of memory: {count} ranges in all\n");
+    }
 }
 
 /// Applies `mem=`, which gives the size of memory in bytes, and keeps the ACPI tables.
@@ -274,18 +312,6 @@ where
 pub unsafe extern "C" fn arm64_enforce_memory_limit(limit: u64) {
     // SAFETY: `setup_arch()` calls `arm64_memblock_init()` after `efi_init()`.
     let boot = unsafe { EarlyBoot::new() };
-    let memblock = Memblock::of_boot(&boot);
-    if !uses_acpi(&boot) || acpi_tables(&boot).next().is_none() {
-        // SAFETY: The caller is `arm64_memblock_init()`: nothing was allocated yet, and it reserves
-        // the kernel and its initramfs after this.
-        unsafe { memblock.remove_above_limit(limit) };
-        return;
-    }
-    let Some(below) = below_limit(&memblock, acpi_tables(&boot), limit) else {
-        return;
-    };
-    if !keep(&boot, memblock, Some(below), NO_ENTRIES, 0) {
-        // SAFETY: As above.
-        unsafe { memblock.remove_above_limit(limit) };
-    }
+    // SAFETY: The caller is `arm64_memblock_init()`.
+    unsafe { confine(&boot, To::Limit(limit)) };
 }

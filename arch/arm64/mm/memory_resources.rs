@@ -3,10 +3,12 @@
 //! How memory is published in /proc/iomem.
 
 use kernel::{
-    memblock::Memory,
+    memblock::{
+        mapped,
+        Memory, //
+    },
     phys::{
         Difference,
-        Merged,
         PageSize,
         PhysRange, //
     }, //
@@ -23,7 +25,7 @@ pub enum Kind {
     AcpiTables,
 }
 
-/// All memory, cut so that no two pieces overlap and each is whole pages.
+/// All memory, cut so that no two pieces overlap and each is whole pages; the tables come last.
 ///
 /// `tables` are sorted, without overlaps, and whole pages. They are published even where memblock
 /// does not know them, for they exist whether or not they are mapped (`mem=`, a crash kernel).
@@ -35,21 +37,54 @@ pub fn memory_resources<'a>(
     tables: impl Iterator<Item = PhysRange> + Clone + 'a,
     page: PageSize,
 ) -> impl Iterator<Item = (Kind, PhysRange)> + Clone + 'a {
-    let ram = memory
-        .regions()
-        .filter(|region| !region.nomap)
-        .filter_map(move |region| region.range.whole_pages_within(page));
-    // Two of them may share a page.
-    let nomap = Merged::new(
-        memory
-            .regions()
-            .filter(|region| region.nomap)
-            .map(move |region| region.range.to_whole_pages(page)),
-    );
+    let ram = mapped(memory).filter_map(move |range| range.whole_pages_within(page));
+    // Two of them may share a page, which the first one gets.
+    let mut last = None;
+    let nomap = memory.regions().filter(|region| region.nomap);
+    let nomap = nomap.filter_map(move |region| {
+        let pages = region.range.to_whole_pages(page);
+        let pages = match last {
+            Some(last) => pages.above(last)?,
+            None => pages,
+        };
+        last = Some(pages.last());
+        Some(pages)
+    });
+    Pieces {
+        ram: Difference::new(ram, tables.clone()),
+        nomap: nomap.clone(),
+        tables: Difference::new(tables, nomap),
+    }
+}
 
-    let kind = |kind| move |range| (kind, range);
-    Difference::new(ram, tables.clone())
-        .map(kind(Kind::SystemRam))
-        .chain(nomap.clone().map(kind(Kind::Reserved)))
-        .chain(Difference::new(tables, nomap).map(kind(Kind::AcpiTables)))
+#[derive(Clone)]
+struct Pieces<R, N, T> {
+    ram: R,
+    nomap: N,
+    tables: T,
+}
+
+impl<R, N, T> Iterator for Pieces<R, N, T>
+where
+    R: Iterator<Item = PhysRange>,
+    N: Iterator<Item = PhysRange>,
+    T: Iterator<Item = PhysRange>,
+{
+    type Item = (Kind, PhysRange);
+
+    #[inline]
+    fn next(&mut self) -> Option<(Kind, PhysRange)> {
+        if let Some(ram) = self.ram.next() {
+            Some((Kind::SystemRam, ram))
+        } else if let Some(nomap) = self.nomap.next() {
+            Some((Kind::Reserved, nomap))
+        } else {
+            Some((Kind::AcpiTables, self.tables.next()?))
+        }
+    }
+
+    #[inline]
+    fn count(self) -> usize {
+        self.ram.count() + self.nomap.count() + self.tables.count()
+    }
 }

@@ -10,7 +10,6 @@
 use super::cap_memory::remove_within;
 use kernel::{
     fdt::RegEntry,
-    fmt,
     memblock::{
         mapped,
         Memory, //
@@ -41,17 +40,18 @@ pub enum Fault {
     TooMany,
 }
 
-impl fmt::Display for Fault {
+impl Fault {
+    /// What the entry is or does.
     #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::BeyondAddressSpace => "reaches beyond the address space",
             Self::Empty => "is empty",
             Self::NoMemory => "is no memory that could be used",
             Self::NoWholePage => "has no whole page",
             Self::OnlyTables => "is ACPI tables, which are not for use",
             Self::TooMany => "is one too many",
-        })
+        }
     }
 }
 
@@ -63,6 +63,8 @@ impl fmt::Display for Fault {
 pub fn range_of(entry: RegEntry, page: PageSize) -> Result<PhysRange, Fault> {
     let range = match (entry.addr, entry.size) {
         (_, Some(0)) => return Err(Fault::Empty),
+        // At address zero that is no range.
+        (Some(_), Some(1)) => return Err(Fault::NoWholePage),
         (Some(addr), Some(size)) => PhysRange::from_start_size(PhysAddr::new(addr), size),
         _ => None,
     };
@@ -73,12 +75,10 @@ pub fn range_of(entry: RegEntry, page: PageSize) -> Result<PhysRange, Fault> {
 }
 
 /// The range that an entry of the property gives, if there is memory in it to allocate from.
-///
-/// `tables` come in any order, and may overlap.
 #[inline]
 pub fn usable(
     memory: &impl Memory,
-    tables: impl Iterator<Item = PhysRange> + Clone,
+    tables: Merged<impl Iterator<Item = PhysRange> + Clone>,
     entry: RegEntry,
     page: PageSize,
 ) -> Result<PhysRange, Fault> {
@@ -96,11 +96,11 @@ pub fn usable(
 #[inline]
 fn own_memory<'a>(
     memory: &'a impl Memory,
-    tables: impl Iterator<Item = PhysRange> + Clone + 'a,
+    tables: Merged<impl Iterator<Item = PhysRange> + Clone + 'a>,
     range: PhysRange,
 ) -> impl Iterator<Item = PhysRange> + 'a {
     let within = mapped(memory).filter_map(move |mapped| mapped.intersection(range));
-    Difference::new(within, Merged::overlapping(tables, range))
+    Difference::new(within, tables.overlapping(range))
 }
 
 /// What the kernel can do with memory outside of the usable ranges.
@@ -133,8 +133,8 @@ const DMA32_LAST: PhysAddr = PhysAddr::new(u32::MAX as u64);
 /// acpi_os_ioremap() maps it then.
 #[derive(Clone)]
 pub struct Plan<U, T> {
-    usable: U,
-    tables: T,
+    usable: Merged<U>,
+    tables: Merged<T>,
     /// Tables within do no harm.
     span: PhysRange,
     /// From here on there is no room for tables, in memblock or for their memory map; [`None`]:
@@ -144,16 +144,6 @@ pub struct Plan<U, T> {
     keeps_all: bool,
 }
 
-/// All tables, to see whether they can do harm at all.
-#[derive(Clone, Copy)]
-struct Tables {
-    count: usize,
-    /// The sections that they lie in; one with several of them counts as often.
-    sections: u64,
-    /// From the lowest to the highest of them, and what else there is.
-    hull: PhysRange,
-}
-
 impl<U, T> Plan<U, T>
 where
     U: Iterator<Item = PhysRange> + Clone,
@@ -161,72 +151,72 @@ where
 {
     /// Decides, without changing anything.
     ///
-    /// `usable` and `tables` come in any order, and may overlap. [`None`] if there is no memory to
-    /// allocate from in any usable range.
+    /// [`None`] if there is no memory to allocate from in any usable range.
     #[inline]
-    pub fn new(memory: &impl Memory, usable: U, tables: T, limits: Limits) -> Option<Self> {
-        // Entries may overlap, and each would have the tables in it put in order once more.
-        let mut size = 0u64;
-        let own = Merged::new(usable.clone())
-            .filter_map(|range| {
-                own_memory(memory, tables.clone(), range)
-                    .inspect(|piece| size = size.saturating_add(piece.size()))
-                    .reduce(PhysRange::hull)
-            })
-            .reduce(PhysRange::hull)?;
+    pub fn new(
+        memory: &impl Memory,
+        usable: Merged<U>,
+        tables: Merged<T>,
+        limits: Limits,
+    ) -> Option<Self> {
+        let (mut size, mut hull) = (0u64, None::<PhysRange>);
+        for range in usable.clone() {
+            for piece in own_memory(memory, tables.clone(), range) {
+                size = size.saturating_add(piece.size());
+                hull = Some(hull.map_or(piece, |hull| hull.hull(piece)));
+            }
+        }
+        let own = hull?;
         let nomap = memory.regions().filter(|region| region.nomap);
         let nomap = nomap.map(|region| region.range);
         let own = nomap.clone().fold(own, PhysRange::hull);
-        // It takes one walk to see that there is nothing to leave out, and several to see what.
-        let all = all_tables(Merged::new(tables.clone()), own, limits.section);
-        let span = if harmless(own, all.hull, limits) {
-            all.hull
-        } else {
-            span(own, Merged::new(tables.clone()), limits)
-        };
-        let outside = Merged::new(tables.clone())
-            .filter(|table| span.contains(*table) && !is_within_one(usable.clone(), *table));
-        let too_many = if all.count > limits.regions {
-            outside.clone().nth(limits.regions)
-        } else {
-            None
-        };
         let maps = (size / SECTION_MAPS_SHARE)
             .checked_div(limits.section_map)
             .unwrap_or(u64::MAX);
-        let too_dear = if all.sections > maps {
+        // Most often there is nothing to leave out, which takes no walk to see.
+        let all = tables.hull().map_or(own, |tables| own.hull(tables));
+        let span = if harmless(own, all, limits) {
+            all
+        } else {
+            span(own, tables.clone(), limits)
+        };
+        let sections = tables
+            .hull()
+            .map_or(0, |tables| sections(tables, limits.section));
+        let (_, most) = tables.size_hint();
+        let full_from = if most.is_none_or(|most| most > limits.regions) || sections > maps {
+            let outside = tables
+                .clone()
+                .filter(|table| span.contains(*table) && !is_within_one(usable.clone(), *table));
             let there = usable.clone().chain(nomap);
-            first_too_dear(outside, there, limits.section, maps)
+            first_without_room(outside, there, limits, maps).map(PhysRange::start)
         } else {
             None
         };
-        let starts = too_many.into_iter().chain(too_dear).map(PhysRange::start);
-        let full_from = starts.min();
         Some(Self {
-            keeps_all: span == all.hull && full_from.is_none(),
-            span,
-            full_from,
+            keeps_all: span == all && full_from.is_none(),
             usable,
             tables,
+            span,
+            full_from,
         })
     }
 
     /// The tables that stay in memory: merged, sorted.
     #[inline]
     pub fn kept(&self) -> impl Iterator<Item = PhysRange> + Clone + '_ {
-        Merged::new(self.tables.clone()).filter(|table| self.keeps(*table))
+        self.tables.clone().filter(|table| self.keeps(*table))
     }
 
     /// The tables that do not stay in memory: merged, sorted.
     #[inline]
     pub fn left_out(&self) -> impl Iterator<Item = PhysRange> + Clone + '_ {
         let most = if self.keeps_all { 0 } else { usize::MAX };
-        Merged::new(self.tables.clone())
-            .filter(|table| !self.keeps(*table))
-            .take(most)
+        let left_out = self.tables.clone().filter(|table| !self.keeps(*table));
+        left_out.take(most)
     }
 
-    #[inline]
+    /// Whether `table`, which is merged, stays in memory.
     fn keeps(&self, table: PhysRange) -> bool {
         self.span.contains(table)
             && (self.full_from.is_none_or(|from| table.start() < from)
@@ -240,73 +230,57 @@ where
     pub fn apply(&self, memory: &impl Memory) {
         // One set after the other: the union of both would come in no order, and take more walks.
         let all = Some(PhysRange::ALL).into_iter();
-        let not_usable = Difference::new(all, Merged::new(self.usable.clone()));
-        for gap in Difference::new(not_usable, self.kept()).chain(self.left_out()) {
+        let not_usable = Difference::new(all, self.usable.clone());
+        // All else that is left out goes with what is not usable.
+        let is_usable = |table| self.usable.clone().any(|range| range.overlaps(table));
+        let left_out = self.left_out().filter(|table| is_usable(*table));
+        for gap in Difference::new(not_usable, self.kept()).chain(left_out) {
             remove_within(memory, gap);
         }
     }
 }
 
-/// In how many sections `range` lies; more than there can be, if that cannot be told.
+/// In how many sections `range` lies.
 #[inline]
 fn sections(range: PhysRange, section: PageSize) -> u64 {
-    let first = PhysRange::new(range.start(), range.start()).unwrap_or(range);
-    let one = first.to_whole_pages(section).size();
-    let all = range.to_whole_pages(section).size();
-    all.checked_div(one).unwrap_or(u64::MAX)
+    let all = range.to_whole_pages(section);
+    all.size().div_ceil(section.as_u64())
 }
 
-/// All of `tables`, with what is `own`.
+/// The first of `tables` that memblock has no room for, or for which more than `maps` sections need
+/// a memory map that have none by what is `there`.
 ///
 /// `tables` are sorted and without overlaps.
 #[inline]
-fn all_tables(
-    tables: impl Iterator<Item = PhysRange>,
-    own: PhysRange,
-    section: PageSize,
-) -> Tables {
-    let none = Tables {
-        count: 0,
-        sections: 0,
-        hull: own,
-    };
-    tables.fold(none, |all, table| Tables {
-        count: all.count.saturating_add(1),
-        sections: all.sections.saturating_add(sections(table, section)),
-        hull: all.hull.hull(table),
-    })
-}
-
-/// The first of `tables` for which more than `most` sections need a memory map that have none by
-/// what is `there`.
-///
-/// `tables` are sorted and without overlaps.
-#[inline]
-fn first_too_dear(
+fn first_without_room(
     mut tables: impl Iterator<Item = PhysRange>,
     there: impl Iterator<Item = PhysRange> + Clone,
-    section: PageSize,
-    most: u64,
+    limits: Limits,
+    mut maps: u64,
 ) -> Option<PhysRange> {
-    let mut left = most;
+    let mut regions = limits.regions;
     // All sections up to here were looked at.
     let mut done = None;
     tables.find(|table| {
-        let sections = table.to_whole_pages(section);
+        if regions == 0 {
+            return true;
+        }
+        regions -= 1;
+        let sections = table.to_whole_pages(limits.section);
         let mut rest = match done {
             Some(last) => sections.above(last),
             None => Some(sections),
         };
         done = Some(sections.last());
         while let Some(sections) = rest {
-            let first = PhysRange::new(sections.start(), sections.start()).unwrap_or(sections);
-            let first = first.to_whole_pages(section);
+            let size = limits.section.as_u64();
+            let first = PhysRange::from_start_size(sections.start(), size).unwrap_or(sections);
             let last = match there.clone().find(|range| range.overlaps(first)) {
                 // What is there may go on, and is passed over as a whole.
-                Some(range) => range.to_whole_pages(section).last(),
-                None if left == 0 => return true,
+                Some(range) => range.to_whole_pages(limits.section).last(),
+                None if maps == 0 => return true,
                 None => {
-                    left -= 1;
+                    maps -= 1;
                     first.last()
                 }
             };

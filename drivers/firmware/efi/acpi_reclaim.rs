@@ -26,6 +26,7 @@ use kernel::{
     memblock::Memblock,
     phys::{
         Difference,
+        Merged,
         PhysAddr,
         PhysRange, //
     },
@@ -57,19 +58,7 @@ const NO_FREE_MEMORY: &CStr = c"more ranges of ACPI Reclaim memory than memblock
 pub unsafe extern "C" fn efi_reserve_acpi_reclaim() {
     // SAFETY: `setup_arch()` calls `efi_init()`, which calls this function.
     let boot = unsafe { EarlyBoot::new() };
-    let Some(map) = MemoryMap::of_boot(&boot) else {
-        pr_err!("EFI memory map cannot be read: ACPI Reclaim memory is not reserved\n");
-        return;
-    };
-
-    let memblock = Memblock::of_boot(&boot);
-    let ranges = map.acpi_reclaim().reserved();
-    let count = ranges.clone().count();
-    if has_room(memblock, count, SPARE_RESERVATIONS) {
-        reserve(memblock, ranges);
-    } else {
-        pr_info!("ACPI Reclaim memory: {count} ranges: to be reserved when memblock has room\n");
-    }
+    keep(&boot, When::First);
 }
 
 /// Has memblock allocate elsewhere, as long as there is ACPI Reclaim memory that is not reserved.
@@ -84,29 +73,7 @@ pub unsafe extern "C" fn efi_reserve_acpi_reclaim() {
 pub unsafe extern "C" fn efi_protect_acpi_reclaim() {
     // SAFETY: `setup_arch()` has called `efi_init()`.
     let boot = unsafe { EarlyBoot::new() };
-    let map = MemoryMap::of_boot(&boot).unwrap_or(MemoryMap::empty());
-    let memblock = Memblock::of_boot(&boot);
-    let ranges = map.acpi_reclaim().reserved();
-    if all_reserved(memblock, ranges.clone()) {
-        return;
-    }
-    // A limit on memory (`mem=`) truncates the reservations, too. What is left of the spare entries
-    // is for page tables.
-    if has_room(memblock, ranges.clone().count(), SPARE_RESERVATIONS / 2) {
-        reserve(memblock, ranges);
-        return;
-    }
-    // Lists and page tables take whole pages: bytes above the last whole page would be left.
-    // And what does not fit would be taken from below, where tables may be.
-    let free = largest_free(&memblock, memblock.reserved(), ranges.clone())
-        .and_then(|free| free.whole_pages_within(NATIVE_PAGE))
-        .filter(|free| free.size() > boot.largest_paging_alloc());
-    match free {
-        Some(free) if !memblock.has_preferred() => memblock.allocate_below(free.last().next()),
-        // Where all fit without an entry to spare it may still do.
-        _ if has_room(memblock, ranges.clone().count(), 0) => reserve(memblock, ranges),
-        _ => boot.stop(NO_FREE_MEMORY),
-    }
+    keep(&boot, When::BeforePaging);
 }
 
 /// Reserves the ACPI Reclaim memory that [`efi_reserve_acpi_reclaim()`] had to leave.
@@ -120,12 +87,80 @@ pub unsafe extern "C" fn efi_protect_acpi_reclaim() {
 pub unsafe extern "C" fn efi_reserve_acpi_reclaim_late() {
     // SAFETY: `setup_arch()` has called `efi_init()`.
     let boot = unsafe { EarlyBoot::new() };
-    let map = MemoryMap::of_boot(&boot).unwrap_or(MemoryMap::empty());
-    let memblock = Memblock::of_boot(&boot);
-    let ranges = map.acpi_reclaim().reserved();
-    if all_reserved(memblock, ranges.clone()) {
+    // Without a limit all was reserved before: memblock panics where it cannot.
+    if Memblock::of_boot(&boot).allocation_limit() != PhysAddr::MAX {
+        keep(&boot, When::AfterPaging);
+    }
+}
+
+/// When something is done for ACPI Reclaim memory.
+enum When {
+    First,
+    BeforePaging,
+    AfterPaging,
+}
+
+// One function for all: the memory map is read in one place.
+fn keep(boot: &EarlyBoot, when: When) {
+    let memblock = Memblock::of_boot(boot);
+    let Some(map) = MemoryMap::of_boot(boot) else {
+        if let When::First = when {
+            pr_err!("EFI memory map cannot be read: ACPI Reclaim memory is not reserved\n");
+        }
+        return;
+    };
+    let reclaim = map.acpi_reclaim();
+    let ranges = reclaim.ranges();
+    match when {
+        When::First => reserve_first(memblock, ranges),
+        _ if all_reserved(memblock, ranges.clone()) => (),
+        When::BeforePaging => protect(boot, memblock, ranges),
+        When::AfterPaging => reserve_late(boot, memblock, ranges),
+    }
+}
+
+#[inline]
+fn reserve_first(memblock: Memblock<'_>, ranges: Merged<impl Iterator<Item = PhysRange> + Clone>) {
+    let count = ranges.clone().count();
+    if has_room(memblock, count, SPARE_RESERVATIONS) {
+        reserve(memblock, ranges);
+    } else {
+        pr_info!("ACPI Reclaim memory: {count} ranges: to be reserved when memblock has room\n");
+    }
+}
+
+#[inline]
+fn protect(
+    boot: &EarlyBoot,
+    memblock: Memblock<'_>,
+    ranges: Merged<impl Iterator<Item = PhysRange> + Clone>,
+) {
+    let count = ranges.clone().count();
+    // A limit on memory (`mem=`) truncates the reservations, too. What is left of the spare entries
+    // is for page tables.
+    if has_room(memblock, count, SPARE_RESERVATIONS / 2) {
+        reserve(memblock, ranges);
         return;
     }
+    // Lists and page tables take whole pages: bytes above the last whole page would be left.
+    // And what does not fit would be taken from below, where tables may be.
+    let free = largest_free(&memblock, memblock.reserved(), ranges.clone())
+        .and_then(|free| free.whole_pages_within(NATIVE_PAGE))
+        .filter(|free| free.size() > boot.largest_paging_alloc());
+    match free {
+        Some(free) if !memblock.has_preferred() => memblock.allocate_below(free.last().next()),
+        // Where all fit without an entry to spare it may still do.
+        _ if has_room(memblock, count, 0) => reserve(memblock, ranges),
+        _ => boot.stop(NO_FREE_MEMORY),
+    }
+}
+
+#[inline]
+fn reserve_late(
+    boot: &EarlyBoot,
+    memblock: Memblock<'_>,
+    ranges: Merged<impl Iterator<Item = PhysRange> + Clone>,
+) {
     let limit = memblock.allocation_limit();
     let free = next_free(&memblock, memblock.reserved(), ranges.clone(), limit);
     // The list grows into new memory while part of the ranges is not reserved yet.
@@ -161,7 +196,7 @@ fn reserve(memblock: Memblock<'_>, ranges: impl Iterator<Item = PhysRange>) {
         match memblock.reserve(range) {
             Ok(()) if count < MOST_LINES => pr_info!("ACPI Reclaim memory {range}: reserved\n"),
             Ok(()) => (),
-            Err(error) => pr_err!("ACPI Reclaim memory {range}: not reserved: {error:?}\n"),
+            Err(_) => pr_err!("ACPI Reclaim memory {range}: not reserved\n"),
         }
         count += 1;
     }

@@ -89,9 +89,11 @@ impl Descriptor {
     /// The size of a descriptor in bytes, in version 1 of its layout. Firmware may step wider.
     pub const SIZE: usize = 40;
 
-    /// Reads a descriptor of the UEFI specification's `EFI_MEMORY_DESCRIPTOR`.
+    /// Reads a descriptor of the UEFI specification's `EFI_MEMORY_DESCRIPTOR`, aligned or not.
+    ///
+    /// [`None`] if there are fewer than [`Self::SIZE`] bytes.
     #[inline]
-    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         #[rustfmt::skip]
         let &[
             t0, t1, t2, t3, _, _, _, _,
@@ -100,13 +102,16 @@ impl Descriptor {
             _, _, _, _, _, _, _, _,
             p0, p1, p2, p3, p4, p5, p6, p7,
             a0, a1, a2, a3, a4, a5, a6, a7,
-        ] = bytes;
-        Self {
+            ..
+        ] = bytes else {
+            return None;
+        };
+        Some(Self {
             memory_type: MemoryType::new(u32::from_le_bytes([t0, t1, t2, t3])),
             start: PhysAddr::new(u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7])),
             pages: u64::from_le_bytes([p0, p1, p2, p3, p4, p5, p6, p7]),
             attributes: Attributes::new(u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7])),
-        }
+        })
     }
 
     /// The memory in whole native pages; [`None`] if there is none.
@@ -138,7 +143,7 @@ impl Descriptor {
 ///
 /// # Invariants
 ///
-/// A step is at least as large as a descriptor.
+/// A step is at least as large as a descriptor, and no larger than the largest slice.
 #[derive(Clone, Copy, Debug)]
 pub struct Descriptors<'a> {
     bytes: &'a [u8],
@@ -160,8 +165,10 @@ impl<'a> Descriptors<'a> {
     pub const fn new_checked(bytes: &'a [u8], step: usize) -> Option<Self> {
         if step < Descriptor::SIZE {
             None
+        } else if bytes.len() < step {
+            Some(Self::NONE)
         } else {
-            // INVARIANT: Checked in the line above.
+            // INVARIANT: Checked in the lines above.
             Some(Self { bytes, step })
         }
     }
@@ -169,30 +176,55 @@ impl<'a> Descriptors<'a> {
     /// The descriptors, in the firmware's order.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = Descriptor> + Clone + 'a {
-        self.steps().map(Descriptor::from_bytes)
-    }
-
-    /// The descriptors of one type, in the firmware's order, each read by `read`.
-    ///
-    /// Firmware has many of other types. One byte tells them apart, which needs no alignment.
-    #[inline]
-    pub fn of_type(
-        self,
-        memory_type: MemoryType,
-        read: impl Fn(&[u8; Descriptor::SIZE]) -> Descriptor + Clone + 'a,
-    ) -> impl Iterator<Item = Descriptor> + Clone + 'a {
-        let [lowest, ..] = memory_type.0.to_le_bytes();
-        self.steps()
-            .filter(move |[first, ..]| *first == lowest)
-            .map(read)
-            .filter(move |descriptor| descriptor.memory_type == memory_type)
-    }
-
-    #[inline]
-    fn steps(self) -> impl Iterator<Item = &'a [u8; Descriptor::SIZE]> + Clone + 'a {
-        // By the type invariant a step is not zero, and a descriptor is there in each.
         let steps = self.bytes.chunks_exact(self.step);
-        steps.filter_map(<[u8]>::first_chunk)
+        steps.filter_map(Descriptor::from_bytes)
+    }
+
+    /// Those of ACPI Reclaim memory, in the firmware's order, each read by `read`.
+    #[inline]
+    pub fn acpi_reclaim<R>(self, read: R) -> OfAcpiReclaim<'a, R>
+    where
+        R: Fn(&[u8]) -> Option<Descriptor>,
+    {
+        OfAcpiReclaim {
+            descriptors: self,
+            at: 0,
+            read,
+        }
+    }
+}
+
+/// The descriptors of ACPI Reclaim memory.
+#[derive(Clone)]
+pub struct OfAcpiReclaim<'a, R> {
+    descriptors: Descriptors<'a>,
+    /// Where the next descriptor begins, in bytes.
+    at: usize,
+    read: R,
+}
+
+impl<R: Fn(&[u8]) -> Option<Descriptor>> Iterator for OfAcpiReclaim<'_, R> {
+    type Item = Descriptor;
+
+    #[inline]
+    fn next(&mut self) -> Option<Descriptor> {
+        const TYPE: MemoryType = MemoryType::ACPI_RECLAIM;
+        let Descriptors { bytes, step } = self.descriptors;
+        loop {
+            let at = self.at;
+            let first = bytes.get(at)?;
+            // By the type invariant it does not wrap: `at` is within the slice.
+            self.at = at.wrapping_add(step);
+            // Firmware has many of other types. One byte tells them apart, which needs no
+            // alignment.
+            if TYPE.0.to_le_bytes().first() != Some(first) {
+                continue;
+            }
+            match bytes.get(at..self.at).and_then(&self.read) {
+                Some(descriptor) if descriptor.memory_type == TYPE => return Some(descriptor),
+                _ => (),
+            }
+        }
     }
 }
 
@@ -205,81 +237,88 @@ pub struct AcpiReclaim<I> {
     descriptors: I,
     page: PageSize,
     soft_reserve: bool,
+    /// One of these it must have.
+    any: Attributes,
+    /// It ends here.
+    last: PhysAddr,
 }
 
 impl<I: Iterator<Item = Descriptor> + Clone> AcpiReclaim<I> {
-    /// Looks for ACPI Reclaim memory in `descriptors`.
+    /// What the kernel reserves: all of it in `descriptors` that is memory.
+    ///
+    /// The part that cannot be mapped write-back is never mapped (NOMAP).
     #[inline]
-    pub fn new(descriptors: I, page: PageSize, soft_reserve: bool) -> Self {
+    pub fn reserved(descriptors: I, page: PageSize, soft_reserve: bool) -> Self {
         Self {
             descriptors,
             page,
             soft_reserve,
+            any: Attributes::MEMORY,
+            last: PhysAddr::MAX,
         }
     }
 
-    /// What the kernel reserves: all of it that is memory, merged and sorted.
-    ///
-    /// The part that cannot be mapped write-back is never mapped (NOMAP).
+    /// The ACPI tables: what of it the kernel can map in the linear map, up to `last`, the last
+    /// address that a page table can hold.
     #[inline]
-    pub fn reserved(self) -> Merged<impl Iterator<Item = PhysRange> + Clone> {
-        Merged::new(self.pages(Attributes::MEMORY, PhysAddr::MAX))
-    }
-
-    /// The ACPI tables: what the kernel can map in the linear map, up to `last`, the last address
-    /// that a page table can hold. In the firmware's order, not merged.
-    #[inline]
-    pub fn tables(self, last: PhysAddr) -> impl Iterator<Item = PhysRange> + Clone {
-        self.pages(Attributes::WRITE_BACK, last)
-    }
-
-    #[inline]
-    fn pages(self, any: Attributes, last: PhysAddr) -> Pages<I> {
-        Pages {
-            reclaim: self,
-            any,
+    pub fn tables(descriptors: I, page: PageSize, soft_reserve: bool, last: PhysAddr) -> Self {
+        Self {
+            descriptors,
+            page,
+            soft_reserve,
+            any: Attributes::WRITE_BACK,
             last,
         }
     }
 
-    /// The pages of a descriptor that has one of the attributes `any`, up to `last`.
+    /// The ranges of it, merged and sorted.
     #[inline]
-    fn pages_of(
-        &self,
-        descriptor: Descriptor,
-        any: Attributes,
-        last: PhysAddr,
-    ) -> Option<PhysRange> {
+    pub fn ranges(&self) -> Merged<Pages<'_, I>> {
+        Merged::new(Pages {
+            reclaim: self,
+            descriptors: self.descriptors.clone(),
+        })
+    }
+
+    #[inline]
+    fn pages_of(&self, descriptor: Descriptor) -> Option<PhysRange> {
         if descriptor.memory_type != MemoryType::ACPI_RECLAIM
-            || !descriptor.attributes.has(any)
+            || !descriptor.attributes.has(self.any)
             || (self.soft_reserve && descriptor.attributes.has(Attributes::SPECIFIC_PURPOSE))
         {
             return None;
         }
         let pages = descriptor.native_pages(self.page)?;
-        PhysRange::new(pages.start(), pages.last().min(last))
+        PhysRange::new(pages.start(), pages.last().min(self.last))
     }
 }
 
-/// The pages of those descriptors that have one of the attributes `any`, up to `last`.
-#[derive(Clone)]
-struct Pages<I> {
-    reclaim: AcpiReclaim<I>,
-    any: Attributes,
-    last: PhysAddr,
+/// The pages of each descriptor, in the firmware's order.
+pub struct Pages<'a, I> {
+    reclaim: &'a AcpiReclaim<I>,
+    descriptors: I,
 }
 
-impl<I: Iterator<Item = Descriptor> + Clone> Iterator for Pages<I> {
+impl<I: Clone> Clone for Pages<'_, I> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            reclaim: self.reclaim,
+            descriptors: self.descriptors.clone(),
+        }
+    }
+}
+
+impl<I: Iterator<Item = Descriptor> + Clone> Iterator for Pages<'_, I> {
     type Item = PhysRange;
 
-    // The one loop over all descriptors: a copy in each place that walks them would be much code.
-    #[inline(never)]
+    // Not marked for inlining: a copy of the one loop over all descriptors in each place that walks
+    // them would be much code.
     fn next(&mut self) -> Option<PhysRange> {
         // A copy of its own stays in registers.
-        let mut descriptors = self.reclaim.descriptors.clone();
-        let pages = descriptors
-            .find_map(|descriptor| self.reclaim.pages_of(descriptor, self.any, self.last));
-        self.reclaim.descriptors = descriptors;
+        let mut descriptors = self.descriptors.clone();
+        let pages = descriptors.find_map(|descriptor| self.reclaim.pages_of(descriptor));
+        self.descriptors = descriptors;
         pages
     }
 }
@@ -310,8 +349,9 @@ mod tests {
         soft_reserve: bool,
     ) -> Option<[Option<PhysRange>; 3]> {
         let page = PageSize::new_checked(page)?;
-        let found = AcpiReclaim::new(descriptors.iter().copied(), page, soft_reserve);
-        let mut tables = Merged::new(found.tables(PhysAddr::MAX));
+        let descriptors = descriptors.iter().copied();
+        let found = AcpiReclaim::tables(descriptors, page, soft_reserve, PhysAddr::MAX);
+        let mut tables = found.ranges();
         Some([tables.next(), tables.next(), tables.next()])
     }
 
@@ -344,17 +384,17 @@ mod tests {
         assert_eq!(read(56).map(|map| map.count()), Some(3));
         assert_eq!(read(85).map(|map| map.count()), Some(1));
         assert!(read(39).is_none());
+        assert_eq!(Descriptor::from_bytes(&[0; Descriptor::SIZE - 1]), None);
         assert!(read(0).is_none());
         assert_eq!(Descriptors::NONE.iter().next(), None);
 
-        let of_type = |memory_type| {
-            let map = Descriptors::new_checked(&bytes, 48);
-            map.map(|map| map.of_type(memory_type, Descriptor::from_bytes).count())
-        };
-        assert_eq!(of_type(MemoryType::ACPI_RECLAIM), Some(1));
-        // The lowest byte alone is the same.
-        assert_eq!(of_type(MemoryType::new(0x109)), Some(0));
-        assert_eq!(of_type(MemoryType::new(u32::MAX)), Some(2));
+        // Of the descriptor behind it the lowest byte of the type is the same, and nothing else.
+        bytes.iter_mut().skip(96).take(1).for_each(|byte| *byte = 9);
+        let map = Descriptors::new_checked(&bytes, 48);
+        let mut found = map.map(|map| map.acpi_reclaim(Descriptor::from_bytes));
+        let mut next = || found.as_mut().and_then(Iterator::next);
+        assert_eq!(next(), Some(wanted));
+        assert_eq!(next(), None);
     }
 
     // Expect the numbers that memrange_efi_to_native() comes to, and memblock_add() behind it.
@@ -430,8 +470,8 @@ mod tests {
             Some([range(0x5000, 0x5fff), None, None])
         );
         let page = PageSize::new_checked(0x1000);
-        let reserved = |page| AcpiReclaim::new(map.iter().copied(), page, false).reserved();
-        assert_eq!(page.map(|page| reserved(page).count()), Some(3));
+        let reserved = |page| AcpiReclaim::reserved(map.iter().copied(), page, false);
+        assert_eq!(page.map(|page| reserved(page).ranges().count()), Some(3));
     }
 
     // Expect a range that goes on where nothing can be mapped to be reserved there, too, and to be
@@ -440,17 +480,17 @@ mod tests {
     fn tables_end_where_nothing_can_be_mapped() {
         let map = [reclaim(0x3000, u64::MAX >> 12, WB), reclaim(1 << 48, 1, WB)];
         let page = PageSize::new_checked(0x1000);
-        let found = page.map(|page| AcpiReclaim::new(map.iter().copied(), page, false));
         let last = PhysAddr::new((1 << 48) - 1);
-        let mut tables = found.clone().map(|found| found.tables(last));
+        let found = page.map(|page| {
+            let map = map.iter().copied();
+            let tables = AcpiReclaim::tables(map.clone(), page, false, last);
+            let reserved = AcpiReclaim::reserved(map, page, false);
+            let mut ranges = tables.ranges();
+            [ranges.next(), ranges.next(), reserved.ranges().next()]
+        });
         assert_eq!(
-            tables.as_mut().and_then(|tables| tables.next()),
-            range(0x3000, (1 << 48) - 1)
-        );
-        assert_eq!(tables.as_mut().and_then(|tables| tables.next()), None);
-        assert_eq!(
-            found.and_then(|found| found.reserved().next()),
-            range(0x3000, u64::MAX)
+            found,
+            Some([range(0x3000, (1 << 48) - 1), None, range(0x3000, u64::MAX)])
         );
     }
 

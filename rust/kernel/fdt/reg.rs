@@ -79,15 +79,8 @@ impl<'a> Reg<'a> {
 
     /// The entries, in the order of the property.
     #[inline]
-    pub fn entries(self) -> impl Iterator<Item = RegEntry> + Clone + 'a {
-        let Self { bytes, cells } = self;
-        bytes.chunks_exact(cells.entry_size()).map(move |entry| {
-            let mut words = entry.chunks_exact(size_of::<u32>());
-            RegEntry {
-                addr: number(words.by_ref().take(cells.addr)),
-                size: number(words),
-            }
-        })
+    pub fn entries(self) -> Entries<'a> {
+        Entries(self)
     }
 
     /// How many bytes at the end are no whole entry.
@@ -97,19 +90,38 @@ impl<'a> Reg<'a> {
     }
 }
 
-/// The number in big-endian `cells`, the highest first; [`None`] if it needs more than 64 bits.
-///
-/// All of `cells` are taken: what comes behind them is the next number.
-#[inline]
-fn number<'a>(cells: impl Iterator<Item = &'a [u8]>) -> Option<u64> {
-    let mut number = Some(0u64);
-    for &byte in cells.flatten() {
-        // A byte that would be shifted out must be zero.
-        number = number
-            .filter(|number| number >> 56 == 0)
-            .map(|number| number << 8 | u64::from(byte));
+/// The entries that are left.
+#[derive(Clone)]
+pub struct Entries<'a>(Reg<'a>);
+
+impl Iterator for Entries<'_> {
+    type Item = RegEntry;
+
+    #[inline]
+    fn next(&mut self) -> Option<RegEntry> {
+        let Reg { bytes, cells } = self.0;
+        let (entry, rest) = bytes.split_at_checked(cells.entry_size())?;
+        self.0.bytes = rest;
+        let (addr, size) = entry.split_at_checked(cells.addr * size_of::<u32>())?;
+        Some(RegEntry {
+            addr: number(addr),
+            size: number(size),
+        })
     }
-    number
+}
+
+/// The number in the big-endian `bytes`; [`None`] if it needs more than 64 bits.
+#[inline]
+fn number(bytes: &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for byte in bytes {
+        // A byte that would be shifted out must be zero.
+        if number >> 56 != 0 {
+            return None;
+        }
+        number = number << 8 | u64::from(*byte);
+    }
+    Some(number)
 }
 
 #[cfg_attr(not(test), macros::kunit_tests(rust_kernel_fdt_reg))]

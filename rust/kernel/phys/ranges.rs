@@ -6,12 +6,15 @@ use super::{
     PhysAddr,
     PhysRange, //
 };
+use core::iter::Take;
 
 /// The union of ranges that come in any order: sorted, no two of them overlapping or adjacent.
 ///
-/// It allocates nothing and has no limit. Ranges that come sorted by their start, as most firmware
-/// has them, are walked twice in all. From ranges in another order each step takes the lowest that
-/// is left, so that the work grows with their number times that of the ranges that come out.
+/// It allocates nothing and has no limit. All ranges are walked once to see in which order they
+/// come, and how far they reach: so a copy is cheaper than to begin anew. Ranges that come sorted
+/// by their start, as most firmware has them, are then walked once more, from the first to the
+/// last one. From ranges in another order each step takes the lowest that is left, which takes two
+/// walks, and one more for each time that a range touches it that came before.
 ///
 /// # Examples
 ///
@@ -27,41 +30,83 @@ use super::{
 /// ```
 #[derive(Clone)]
 pub struct Merged<I> {
-    ranges: I,
-    /// Ranges that do not reach into it are none.
-    window: PhysRange,
+    /// Ends behind the last one.
+    ranges: Take<I>,
     sorted: bool,
-    /// Of sorted ranges: the one that ended the run before.
+    /// How many ranges are left at most.
+    left: usize,
+    /// Whether it is so many.
+    is_exact: bool,
+    /// Of sorted ranges: the first one, then the one that ended the run before.
     ahead: Option<PhysRange>,
-    /// Of others: where the next range starts at the earliest; [`None`] at the end.
-    from: Option<PhysAddr>,
+    /// What is left to look at. Ranges that do not reach into it are none.
+    window: Option<PhysRange>,
 }
 
 impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
     /// The union of `ranges`, which must be the same each time that they are walked.
-    #[inline]
+    // Not marked for inlining, as below.
     pub fn new(ranges: I) -> Self {
-        Self::overlapping(ranges, PhysRange::ALL)
+        let (mut rest, mut first) = (ranges.clone(), None);
+        let (mut given, mut runs) = (0usize, 0usize);
+        let (mut sorted, mut start) = (true, PhysAddr::MIN);
+        let mut window = None::<PhysRange>;
+        let mut all = ranges.clone();
+        while let Some(range) = all.next() {
+            if first.is_none() {
+                (first, rest) = (Some(range), all.clone());
+            }
+            given = given.saturating_add(1);
+            sorted &= start <= range.start();
+            start = range.start();
+            window = match window {
+                Some(window) if window.touches(range) => Some(window.hull(range)),
+                before => {
+                    runs = runs.saturating_add(1);
+                    Some(before.map_or(range, |before| before.hull(range)))
+                }
+            };
+        }
+        // Sorted ranges are not looked for before the first one again.
+        let (ranges, ahead, left) = if sorted {
+            (rest.take(given.saturating_sub(1)), first, runs)
+        } else {
+            (ranges.take(given), None, given)
+        };
+        Self {
+            ranges,
+            sorted,
+            left,
+            is_exact: sorted,
+            ahead,
+            window,
+        }
     }
 
-    /// The union of those of `ranges` that reach into `window`: no other needs to be put in order.
+    /// A range that all that is left reaches into: from the first to the last byte, as long as no
+    /// range was taken and no window was set. [`None`] if nothing is left.
     #[inline]
-    pub fn overlapping(ranges: I, window: PhysRange) -> Self {
+    pub fn hull(&self) -> Option<PhysRange> {
+        self.window
+    }
+
+    /// The union of those of the ranges that reach into `window`.
+    #[inline]
+    pub fn overlapping(self, window: PhysRange) -> Self {
         Self {
-            sorted: ranges.clone().is_sorted_by_key(|range| range.start()),
-            ranges,
-            window,
-            ahead: None,
-            from: Some(PhysAddr::MIN),
+            is_exact: false,
+            ahead: self.ahead.filter(|range| range.overlaps(window)),
+            window: self.window.and_then(|hull| hull.intersection(window)),
+            ..self
         }
     }
 
     /// The next range if `ranges` come sorted by their start; what is walked is not needed again.
     #[inline]
-    fn next_of_sorted(&mut self) -> Option<PhysRange> {
+    fn next_of_sorted(&mut self, window: PhysRange) -> Option<PhysRange> {
         let mut run = self.ahead.take();
         for range in self.ranges.by_ref() {
-            if !range.overlaps(self.window) {
+            if !range.overlaps(window) {
                 continue;
             }
             run = match run {
@@ -77,50 +122,55 @@ impl<I: Iterator<Item = PhysRange> + Clone> Merged<I> {
     }
 
     /// The next range whatever the order.
-    #[inline]
-    fn next_of_unsorted(&mut self) -> Option<PhysRange> {
-        let (from, window) = (self.from?, self.window);
-        let ranges = self.ranges.clone();
-        let ranges = ranges.filter(|range| range.overlaps(window));
-        let lowest = ranges
-            .clone()
-            .filter(|range| range.start() >= from)
-            .min_by_key(|range| range.start());
-        let Some(mut run) = lowest else {
-            self.from = None;
-            return None;
-        };
-
+    fn next_of_unsorted(&self, window: PhysRange) -> Option<PhysRange> {
+        let mut run = None::<PhysRange>;
         // A range may touch the run only through one that comes after it: walk until none is left.
         loop {
-            let grown = ranges.clone().fold(run, |run, range| {
-                if run.touches(range) {
-                    run.hull(range)
-                } else {
-                    run
+            let before = run;
+            for range in self.ranges.clone() {
+                if range.overlaps(window) {
+                    run = match run {
+                        Some(run) if run.touches(range) => Some(run.hull(range)),
+                        Some(run) if run.start() < range.start() => Some(run),
+                        _ => Some(range),
+                    };
                 }
-            });
-            if grown == run {
-                break;
             }
-            run = grown;
+            if run == before {
+                return run;
+            }
         }
-
-        self.from = run.last().next();
-        Some(run)
     }
 }
 
 impl<I: Iterator<Item = PhysRange> + Clone> Iterator for Merged<I> {
     type Item = PhysRange;
 
-    // A copy for each place where the next range is asked for would be most of the code.
-    #[inline(never)]
+    // Not marked for inlining: a copy for each place where the next range is asked for would be
+    // most of the code.
     fn next(&mut self) -> Option<PhysRange> {
-        if self.sorted {
-            self.next_of_sorted()
+        let window = self.window?;
+        let run = if self.sorted {
+            self.next_of_sorted(window)
         } else {
-            self.next_of_unsorted()
+            self.next_of_unsorted(window)
+        };
+        self.window = run.and_then(|run| window.above(run.last()));
+        self.left = self.left.saturating_sub(1);
+        run
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left))
+    }
+
+    #[inline]
+    fn count(self) -> usize {
+        if self.is_exact {
+            self.left
+        } else {
+            self.fold(0, |count, _| count + 1)
         }
     }
 }
@@ -179,8 +229,7 @@ where
 {
     type Item = PhysRange;
 
-    // See `Merged`.
-    #[inline(never)]
+    #[inline]
     fn next(&mut self) -> Option<PhysRange> {
         loop {
             let rest = match self.rest.take() {
@@ -200,6 +249,15 @@ where
                 }
                 _ => return Some(rest),
             }
+        }
+    }
+
+    #[inline]
+    fn count(self) -> usize {
+        if self.hole.is_none() {
+            usize::from(self.rest.is_some()).saturating_add(self.ranges.count())
+        } else {
+            self.fold(0, |count, _| count + 1)
         }
     }
 }
@@ -269,13 +327,41 @@ mod tests {
         ];
         for _ in 0..2 {
             let all = given.iter().flatten().copied();
-            let mut merged = range(0x28, 0x6f).map(|window| Merged::overlapping(all, window));
+            let mut merged = range(0x28, 0x6f).map(|window| Merged::new(all).overlapping(window));
             let mut next = || merged.as_mut().and_then(Iterator::next);
             assert_eq!(next(), range(0x20, 0x3f));
             assert_eq!(next(), range(0x50, 0x5f));
             assert_eq!(next(), None);
             given.reverse();
         }
+    }
+
+    // Expect to know how many ranges there are, and how far they reach, before and after each step.
+    // Of ranges in another order, or within a window, only that there are no more.
+    #[test]
+    fn what_is_left_is_known() {
+        let mut given = [range(0x10, 0x1f), range(0x20, 0x2f), range(0x40, 0x4f)];
+        let sorted = Merged::new(given.iter().flatten().copied());
+        let mut rest = sorted.clone();
+        assert_eq!(rest.hull(), range(0x10, 0x4f));
+        assert_eq!(rest.clone().count(), 2);
+        assert_eq!(rest.next(), range(0x10, 0x2f));
+        assert_eq!(rest.hull(), range(0x30, 0x4f));
+        assert_eq!(rest.clone().count(), 1);
+        assert_eq!(rest.next(), range(0x40, 0x4f));
+        assert_eq!((rest.hull(), rest.size_hint()), (None, (0, Some(0))));
+        assert_eq!(rest.count(), 0);
+
+        let within = range(0x30, 0x3f).map(|window| sorted.clone().overlapping(window));
+        assert_eq!(within.map(|within| within.count()), Some(0));
+        let within = range(0x2f, 0x3f).map(|window| sorted.overlapping(window));
+        assert_eq!(within.map(|within| within.count()), Some(1));
+
+        given.reverse();
+        let reversed = Merged::new(given.iter().flatten().copied());
+        assert_eq!(reversed.hull(), range(0x10, 0x4f));
+        assert_eq!(reversed.size_hint(), (0, Some(3)));
+        assert_eq!(reversed.count(), 2);
     }
 
     // Expect the run to grow to its end although each range is reached only from the one behind it.
@@ -290,9 +376,9 @@ mod tests {
     // Expect to stop after the range that ends at the top of the address space.
     #[test]
     fn merging_stops_at_the_top_of_the_address_space() {
-        let given = [range(u64::MAX, u64::MAX), range(0, 0), range(0, 0)];
+        let given = [range(u64::MAX, u64::MAX), range(0, 1), range(0, 1)];
         let mut merged = Merged::new(given.iter().flatten().copied());
-        assert_eq!(merged.next(), range(0, 0));
+        assert_eq!(merged.next(), range(0, 1));
         assert_eq!(merged.next(), range(u64::MAX, u64::MAX));
         assert_eq!(merged.next(), None);
     }
@@ -331,6 +417,19 @@ mod tests {
         assert_eq!(rest.next(), range(0, 4));
         assert_eq!(rest.next(), range(45, 49));
         assert_eq!(rest.next(), None);
+    }
+
+    // Expect the same number whether it has to be walked to know it, or not.
+    #[test]
+    fn pieces_are_counted_with_and_without_holes() {
+        let ranges = [range(0x00, 0x5f), range(0x70, 0x7f)];
+        let ranges = Merged::new(ranges.iter().flatten().copied());
+        let hole = range(0x10, 0x1f).into_iter();
+        let mut cut = Difference::new(ranges.clone(), hole);
+        assert_eq!(cut.clone().count(), 3);
+        assert_eq!(cut.next(), range(0x00, 0x0f));
+        assert_eq!(cut.count(), 2);
+        assert_eq!(Difference::new(ranges, None.into_iter()).count(), 2);
     }
 
     // Expect the complement of a set to be what it takes away from the whole address space.

@@ -150,7 +150,8 @@ impl Input {
             property,
             cells,
             acpi: self.flags & 2 == 0,
-            limit: self.limit.map(|limit| limit.value(0, unit)),
+            // One byte at address zero is no range; the kernel takes whole pages.
+            limit: self.limit.map(|limit| limit.value(0, unit)).filter(|limit| *limit != 1),
             last: (1 << (30 + self.last % 33)) - 1,
             linear_map: 1 << (63 - self.linear_map % 50),
             room: self.room.map_or(usize::MAX, |room| usize::from(room % 16)),

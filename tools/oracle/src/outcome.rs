@@ -65,7 +65,7 @@ pub fn outcome_from(boot: &Boot, before: &Before) -> Outcome {
         };
         memory.usable = Set::of(&given);
         // R5: if nothing can be allocated, the property says nothing usable.
-        if !confine(boot, &mut memory, &given) {
+        if !confine(boot, &mut memory) {
             return Outcome::Stops;
         }
     }
@@ -81,7 +81,7 @@ pub fn outcome_from(boot: &Boot, before: &Before) -> Outcome {
 ///
 /// Open: ACPI ranges that are usable by the property, and are left out. They are reserved, so R4 is
 /// kept whether or not they are mapped; they are taken out of memory.
-fn confine(boot: &Boot, memory: &mut Memory, given: &[Span]) -> bool {
+fn confine(boot: &Boot, memory: &mut Memory) -> bool {
     let own = Set::select(
         [&memory.mapped, &memory.usable, &memory.reserved],
         |[mapped, usable, reserved]| mapped && usable && !reserved,
@@ -92,6 +92,7 @@ fn confine(boot: &Boot, memory: &mut Memory, given: &[Span]) -> bool {
     if let Some(nomap) = memory.nomap.reach() {
         reach = reach.with(nomap);
     }
+    let given = memory.usable.spans();
     let room = boot.room.saturating_sub(given.len());
     let own_memory = Own { bytes: own.bytes(), reach, nomap: &memory.nomap };
     memory.kept = give_back(boot, own_memory, memory.acpi.spans(), given, room);
@@ -113,7 +114,7 @@ fn apply_limit(boot: &Boot, memory: &mut Memory, limit: u64) {
     };
     let below = [Span { first: 0, last }];
     let usable = std::mem::replace(&mut memory.usable, Set::of(&below));
-    let confined = keeps_tables && confine(boot, memory, &below);
+    let confined = keeps_tables && confine(boot, memory);
     memory.usable = usable;
     if !confined {
         // Open: a limit that leaves nothing to allocate, or no tables. As stock does it.

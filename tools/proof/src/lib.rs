@@ -16,7 +16,7 @@ pub use oracle::{Before, Boot};
 pub use run::Machine;
 
 use kernel::efi::Descriptor;
-use oracle::{Outcome, before, judged, outcome_from, shown};
+use oracle::{Outcome, Set, Span, before, judged, outcome_from, shown};
 use std::fmt::Debug;
 
 /// Whether the kernel's files make of `boot` what the oracle does; the error says what differs.
@@ -50,7 +50,15 @@ pub fn hold_memory(boot: &Boot, stock: &Before, map: &[Descriptor]) -> Result<()
     let wanted = shown(boot, &memory);
     let wanted = [wanted.system_ram, wanted.acpi_tables, wanted.reserved];
     for (came, wanted) in machine.shown().into_iter().zip(wanted) {
-        same(boot, "what /proc/iomem shows", came, wanted.spans().iter().copied())?;
+        let bytes = came.iter().copied().map(Span::bytes).sum::<u128>();
+        let came = Set::of(&came);
+        same(
+            boot,
+            "what /proc/iomem shows",
+            came.spans().iter().copied(),
+            wanted.spans().iter().copied(),
+        )?;
+        same(boot, "how much /proc/iomem shows in all", [bytes], [came.bytes()])?;
     }
     let spans = |nomap| machine.memory.spans(nomap);
     same(boot, "what is mapped", spans(false), memory.mapped.spans().iter().copied())?;

@@ -39,7 +39,7 @@ impl<'a> Machine<'a> {
             page: PageSize::new_checked(boot.page).expect("a power of two"),
             last: PhysAddr::new(boot.last),
         };
-        machine.kept = machine.tables().collect();
+        machine.kept = machine.tables();
         machine
     }
 
@@ -64,20 +64,26 @@ impl<'a> Machine<'a> {
     }
 
     /// ACPI Reclaim memory that is reserved.
-    pub fn reserved(&self) -> impl Iterator<Item = Span> + 'a {
-        self.reclaim().reserved().map(span_of)
+    pub fn reserved(&self) -> Vec<Span> {
+        let map = self.map.iter().copied();
+        let reclaim = AcpiReclaim::reserved(map, self.page, self.boot.soft_reserve);
+        reclaim.ranges().map(span_of).collect()
     }
 
     /// ACPI tables, whether or not they are in memory.
-    pub fn tables(&self) -> impl Iterator<Item = Span> + 'a {
-        Merged::new(self.raw_tables()).map(span_of)
+    pub fn tables(&self) -> Vec<Span> {
+        self.acpi().ranges().map(span_of).collect()
     }
 
     /// `arm64_request_memory_resources()`, and what it leaves to C: without tables that is the same.
     pub fn shown(&self) -> [Vec<Span>; 3] {
-        let tables = Merged::new(self.raw_tables().filter(|_| self.boot.acpi));
+        let acpi = self.acpi();
+        let tables = acpi.ranges().filter(|_| self.boot.acpi);
         let mut shown = [const { Vec::new() }; 3];
-        for (kind, range) in memory_resources(&self.memory, tables, self.page) {
+        let pieces = memory_resources(&self.memory, tables, self.page);
+        // The kernel counts them first.
+        assert_eq!(pieces.clone().count(), pieces.clone().fold(0, |count, _| count + 1));
+        for (kind, range) in pieces {
             let entries = match kind {
                 Kind::SystemRam => &mut shown[0],
                 Kind::AcpiTables => &mut shown[1],
@@ -91,9 +97,11 @@ impl<'a> Machine<'a> {
     /// `report()` of confine_memory.rs: what is said of each entry; [`None`] if there is none that
     /// can be decoded.
     pub fn judged(&self) -> Option<Vec<Result<Span, Fault>>> {
+        let acpi = self.acpi();
+        let tables = acpi.ranges();
         let judge = |(index, entry)| {
             let fault = if index < self.boot.room.max(1) {
-                usable(&self.memory, self.raw_tables(), entry, self.page)
+                usable(&self.memory, tables.clone(), entry, self.page)
             } else {
                 Err(usable_memory::Fault::TooMany)
             };
@@ -104,12 +112,9 @@ impl<'a> Machine<'a> {
         Some(reg.entries().enumerate().map(judge).collect())
     }
 
-    fn reclaim(&self) -> AcpiReclaim<impl Iterator<Item = Descriptor> + Clone + 'a> {
-        AcpiReclaim::new(self.map.iter().copied(), self.page, self.boot.soft_reserve)
-    }
-
-    fn raw_tables(&self) -> impl Iterator<Item = PhysRange> + Clone + 'a {
-        self.reclaim().tables(self.last)
+    fn acpi(&self) -> AcpiReclaim<impl Iterator<Item = Descriptor> + Clone + 'a> {
+        let map = self.map.iter().copied();
+        AcpiReclaim::tables(map, self.page, self.boot.soft_reserve, self.last)
     }
 
     fn reg(&self, property: &'a [u8]) -> Option<Reg<'a>> {
@@ -121,18 +126,19 @@ impl<'a> Machine<'a> {
     fn confine(&mut self, reg: Reg<'_>) -> bool {
         let entries = reg.entries().take(self.boot.room.max(1));
         let page = self.page;
-        let usable = entries.filter_map(|entry| range_of(entry, page).ok());
-        let used = usable.clone().count();
-        self.apply(usable, used)
+        let usable = Merged::new(entries.filter_map(|entry| range_of(entry, page).ok()));
+        self.apply(usable)
     }
 
     /// `arm64_enforce_memory_limit()`, and what it leaves to C.
     fn limit(&mut self, limit: u64) {
-        if self.boot.acpi && self.raw_tables().next().is_some() {
-            let Some(below) = below_limit(&self.memory, self.raw_tables(), limit) else {
+        let acpi = self.acpi();
+        let tables = acpi.ranges();
+        if self.boot.acpi && tables.clone().next().is_some() {
+            let Some(below) = below_limit(&self.memory, tables, limit) else {
                 return;
             };
-            if self.apply(Some(below).into_iter(), 1) {
+            if self.apply(Merged::new(Some(below).into_iter())) {
                 return;
             }
         }
@@ -141,8 +147,10 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Makes a plan for `usable`, which is `used` ranges, and carries it out; false if there is none.
-    fn apply(&mut self, usable: impl Iterator<Item = PhysRange> + Clone, used: usize) -> bool {
+    /// `keep()` of confine_memory.rs: false if there is no plan.
+    fn apply(&mut self, usable: Merged<impl Iterator<Item = PhysRange> + Clone>) -> bool {
+        let used = usable.clone().count();
+        let acpi = self.acpi();
         // limits() of confine_memory.rs.
         let limits = Limits {
             linear_map: self.boot.linear_map,
@@ -151,15 +159,16 @@ impl<'a> Machine<'a> {
             section: PageSize::new_checked(self.boot.section).expect("a power of two"),
             section_map: self.boot.section / self.boot.page * 64,
         };
-        let Some(plan) = Plan::new(&self.memory, usable, self.raw_tables(), limits) else {
+        let Some(plan) = Plan::new(&self.memory, usable, acpi.ranges(), limits) else {
             return false;
         };
         plan.apply(&self.memory);
         self.kept = plan.kept().map(span_of).collect();
         // Each table is kept or left out.
-        let left_out = plan.left_out().map(span_of);
-        let is_left_out = |table: &Span| !self.kept.contains(table);
-        assert!(left_out.eq(self.tables().filter(is_left_out)), "{:x?}", self.boot);
+        let left_out: Vec<_> = plan.left_out().map(span_of).collect();
+        let mut tables = self.tables();
+        tables.retain(|table| !self.kept.contains(table));
+        assert_eq!(left_out, tables, "{:x?}", self.boot);
         true
     }
 }

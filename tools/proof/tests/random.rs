@@ -86,7 +86,8 @@ fn boots(most: usize) -> impl Strategy<Value = Boot> {
             property: asked.0.1,
             cells: asked.0.0,
             acpi: flags.0,
-            limit: asked.1,
+            // One byte at address zero is no range; the kernel takes whole pages.
+            limit: asked.1.filter(|limit| *limit != 1),
             last: (1 << limits.0) - 1,
             linear_map: 1 << limits.1,
             room: limits.2,

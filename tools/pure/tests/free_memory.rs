@@ -11,6 +11,8 @@ use kernel::{
 use proptest::prelude::*;
 
 const PAGES: u64 = 64;
+/// In bytes, small enough for addresses to be as easy to read as numbers of pages.
+const PAGE: u64 = 16;
 
 /// Bit by bit: the pages of memory, those that are reserved, and those that are tables.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +22,29 @@ struct Machine {
     tables: u64,
 }
 
+/// Pages in a row: the numbers of the first and the last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Piece(u64, u64);
+
+impl Piece {
+    fn of(range: PhysRange) -> Self {
+        let (start, last) = (range.start().as_u64(), range.last().as_u64());
+        assert_eq!(
+            (start % PAGE, last % PAGE),
+            (0, PAGE - 1),
+            "{range} is no whole pages"
+        );
+        Self(start / PAGE, last / PAGE)
+    }
+
+    fn size(self) -> u64 {
+        self.1 - self.0 + 1
+    }
+}
+
 fn pages(set: u64) -> impl Iterator<Item = PhysRange> + Clone {
-    let page = |page| PhysRange::from_start_size(PhysAddr::new(page), 1).expect("one page");
+    let page =
+        |page| PhysRange::from_start_size(PhysAddr::new(page * PAGE), PAGE).expect("one page");
     Merged::new(
         (0..PAGES)
             .filter(move |page| set >> page & 1 == 1)
@@ -43,17 +66,13 @@ impl Memory for Machine {
 }
 
 impl Machine {
-    fn largest_free(&self) -> Option<PhysRange> {
-        largest_free(self, pages(self.reserved), pages(self.tables))
+    fn largest_free(&self) -> Option<Piece> {
+        largest_free(self, pages(self.reserved), pages(self.tables)).map(Piece::of)
     }
 
-    fn next_free(&self, limit: u64) -> Option<PhysRange> {
-        next_free(
-            self,
-            pages(self.reserved),
-            pages(self.tables),
-            PhysAddr::new(limit),
-        )
+    fn next_free(&self, limit: u64) -> Option<Piece> {
+        let limit = PhysAddr::new(limit * PAGE);
+        next_free(self, pages(self.reserved), pages(self.tables), limit).map(Piece::of)
     }
 
     /// As memblock does: the highest page below `limit` that is free as far as it knows.
@@ -96,7 +115,7 @@ proptest! {
             prop_assert_eq!(memory & !reserved & !tables, 0);
             return Ok(());
         };
-        let limit = free.last().as_u64() + 1;
+        let limit = free.1 + 1;
         let handed_out: Vec<_> = (0..count).map_while(|_| machine.allocate(limit)).collect();
         let next = machine.next_free(limit);
         if handed_out.iter().any(|page| is_table(&machine, *page)) {
@@ -107,10 +126,10 @@ proptest! {
             prop_assert!(handed_out.iter().all(|page| !is_table(&machine, *page)));
             let next = next.expect("some of it is left");
             prop_assert!(next.size() >= free.size() - count as u64);
-            prop_assert_eq!(next.last().as_u64(), free.last().as_u64() - count as u64);
+            prop_assert_eq!(next.1, free.1 - count as u64);
         }
         // What comes next is no table, and free.
-        for page in next.into_iter().flat_map(|next| next.start().as_u64()..=next.last().as_u64()) {
+        for page in next.into_iter().flat_map(|next| next.0..=next.1) {
             prop_assert!(!is_table(&machine, page));
             prop_assert_eq!(machine.memory & !machine.reserved & 1 << page, 1 << page);
         }
@@ -127,7 +146,7 @@ proptest! {
         let Some(free) = machine.largest_free().filter(|free| free.size() > size) else {
             return Ok(());
         };
-        let limit = free.last().as_u64() + 1;
+        let limit = free.1 + 1;
         let first = machine.allocate_piece(limit, size);
         prop_assert_eq!(first, Some(limit - size));
         let next = machine.next_free(limit).expect("some of it is left");
@@ -149,7 +168,7 @@ fn the_end_of_the_free_piece_is_noticed() {
         tables: 1 << 2 | 1 << 9,
     };
     let free = machine.largest_free().expect("there is free memory");
-    assert_eq!((free.start().as_u64(), free.last().as_u64()), (10, 15));
+    assert_eq!(free, Piece(10, 15));
     for left in (0..6).rev() {
         assert!(machine.allocate(16).is_some());
         assert_eq!(
@@ -173,16 +192,12 @@ fn without_free_memory_there_is_nothing_to_find() {
 }
 
 /// The run of ones in `set` that ends with page `last`; [`None`] if that is not in it.
-fn run_up_to(set: u64, last: u64) -> Option<(u64, u64)> {
+fn run_up_to(set: u64, last: u64) -> Option<Piece> {
     let first = (0..=last)
         .rev()
         .take_while(|page| set >> page & 1 == 1)
         .last()?;
-    Some((first, last))
-}
-
-fn ends(range: Option<PhysRange>) -> Option<(u64, u64)> {
-    range.map(|range| (range.start().as_u64(), range.last().as_u64()))
+    Some(Piece(first, last))
 }
 
 /// Six pages, each in every state, and every limit.
@@ -199,14 +214,13 @@ fn every_small_machine_has_its_free_memory_found() {
         };
         let unused = machine.memory & !machine.reserved;
         let free = unused & !machine.tables;
-        let size = |(first, last): (u64, u64)| last - first + 1;
 
         let longest = (0..SMALL)
             .filter_map(|last| run_up_to(free, last))
-            .map(size);
-        let found = ends(machine.largest_free());
-        assert_eq!(found.map(size), longest.max(), "{machine:x?}");
-        assert_eq!(found, found.and_then(|(_, last)| run_up_to(free, last)));
+            .map(Piece::size);
+        let found = machine.largest_free();
+        assert_eq!(found.map(Piece::size), longest.max(), "{machine:x?}");
+        assert_eq!(found, found.and_then(|piece| run_up_to(free, piece.1)));
 
         for limit in 0..=SMALL {
             let next = (0..limit).rev().find(|page| unused >> page & 1 == 1);
@@ -215,7 +229,7 @@ fn every_small_machine_has_its_free_memory_found() {
                 .filter(|next| !passed(*next))
                 .and_then(|next| run_up_to(free, next));
             assert_eq!(
-                ends(machine.next_free(limit)),
+                machine.next_free(limit),
                 wanted,
                 "{machine:x?}, limit {limit}"
             );

@@ -23,7 +23,7 @@ symbol param_acpi_off, param_acpi_on, param_acpi_force;
 
 @define@
 typedef bool;
-attribute name __init;
+attribute name __init, __initdata;
 @@
  static bool __init dt_is_stub(void)
  {
@@ -32,7 +32,16 @@ attribute name __init;
 +
 +static bool __init acpi_preferred(void)
 +{
-+	return !param_acpi_off && (param_acpi_on || param_acpi_force || dt_is_stub());
++	/* Not known yet. To find out takes a walk through the device tree. */
++	static int is_stub __initdata = -1;
++
++	if (param_acpi_off)
++		return false;
++	if (param_acpi_on || param_acpi_force)
++		return true;
++	if (is_stub < 0)
++		is_stub = dt_is_stub();
++	return is_stub;
 +}
 +
 +#ifdef CONFIG_EFI_ACPI_TABLES

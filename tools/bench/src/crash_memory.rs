@@ -191,7 +191,7 @@ mod tests {
         let line =
             "arm64/mm: ACPI Tables 0x0001a0000000-0x0001a000ffff: left out of memory: no room";
         let log = Log::new(&format!(
-            "arm64/mm: ACPI Tables 0x000060000000-0x00006000ffff: kept in memory\n{line}\n\
+            "arm64/mm: usable memory 0x000060000000-0x00006000ffff: given by\n{line}\n\
              arm64/mm: ACPI Tables: left out of memory: 40 ranges in all\n"
         ));
         assert_eq!(left_out(&log), [line]);

@@ -5,6 +5,8 @@
 //! The C files stand in `plain_c`, where they stand in the kernel tree, and take the place of the
 //! series' Rust files: the hooks, the prototypes, the object files' names and what is made init
 //! memory of them are the same. Nothing of it is part of the series.
+//!
+//! `make differential` boots both on the host: what comes of a boot has to be the same.
 
 use anyhow::{Context, Result, ensure};
 use build::{

@@ -7,7 +7,6 @@
 
 #include <linux/acpi_reclaim.h>
 #include <linux/efi_acpi_tables.h>
-#include <linux/err.h>
 #include <linux/init.h>
 #include <linux/ioport.h>
 #include <linux/memblock.h>
@@ -29,6 +28,9 @@ static const char acpi_tables[] __names = "ACPI Tables";
 
 /* What is published: counted when there is no array yet, inserted when there is. */
 struct publishing {
+	const struct phys_ranges *ranges;
+	/* The same, from the first one on. */
+	struct acpi_gaps tables;
 	struct resource *first;
 	int count;
 	/* How many of them are not ACPI tables; those come first. */
@@ -38,7 +40,6 @@ struct publishing {
 static void __init publish(struct publishing *to, enum kind kind, u64 start, u64 last)
 {
 	struct resource *res;
-	int error;
 
 	if (to->first) {
 		res = to->first + to->count;
@@ -59,10 +60,8 @@ static void __init publish(struct publishing *to, enum kind kind, u64 start, u64
 			res->desc = IORES_DESC_ACPI_TABLES;
 			break;
 		}
-		error = insert_resource(&iomem_resource, res);
-		if (error)
-			pr_warn(RANGE_FMT ": not shown in /proc/iomem: %pe\n", start, last,
-				ERR_PTR(error));
+		if (insert_resource(&iomem_resource, res))
+			pr_warn(RANGE_FMT ": not shown in /proc/iomem\n", start, last);
 	}
 	to->count++;
 	if (kind != ACPI_TABLES)
@@ -72,90 +71,87 @@ static void __init publish(struct publishing *to, enum kind kind, u64 start, u64
 /* Mapped memory with the tables cut out. */
 static void __init publish_ram(struct publishing *to)
 {
+	struct phys_range rest, piece;
 	struct memblock_region *r;
-	struct acpi_ranges it;
-	struct phys_range table;
-	bool more;
+	struct acpi_gaps gaps = to->tables;
 
-	acpi_ranges_init(&it, ACPI_RECLAIM_TABLES);
-	more = acpi_ranges_next(&it, &table);
 	for_each_mem_region(r) {
-		u64 start = PAGE_ALIGN(r->base);
 		u64 end = (r->base + r->size) & PAGE_MASK;
 
-		if (memblock_is_nomap(r))
+		rest.start = PAGE_ALIGN(r->base);
+		if (memblock_is_nomap(r) || rest.start >= end)
 			continue;
-		while (start < end) {
-			while (more && table.last < start)
-				more = acpi_ranges_next(&it, &table);
-			if (!more || table.start >= end) {
-				publish(to, SYSTEM_RAM, start, end - 1);
-				break;
-			}
-			if (table.start > start)
-				publish(to, SYSTEM_RAM, start, table.start - 1);
-			start = table.last + 1;
-		}
+		rest.last = end - 1;
+		while (acpi_gaps_next(&gaps, &rest, &piece))
+			publish(to, SYSTEM_RAM, piece.start, piece.last);
 	}
 }
 
-/* The next memory without mapping, in whole pages: two regions may share a page. */
-static bool __init next_nomap(struct memblock_region **next, struct phys_range *run)
+/* Memory without mapping, in whole pages. */
+struct nomap {
+	struct memblock_region *next;
+	struct phys_range range;
+};
+
+#define FIRST_NOMAP	((struct nomap) { .next = memblock.memory.regions })
+
+static bool __init next_nomap(struct nomap *nomap)
 {
 	struct memblock_region *end = memblock.memory.regions + memblock.memory.cnt;
-	struct memblock_region *r;
-	bool found = false;
+	struct phys_range *range = &nomap->range;
 
-	for (r = *next; r < end; r++) {
-		struct phys_range range = {
-			.start = r->base & PAGE_MASK,
-			.last = (r->base + r->size - 1) | ~PAGE_MASK,
-		};
+	while (nomap->next < end) {
+		struct memblock_region *r = nomap->next++;
+		u64 start = r->base & PAGE_MASK;
+		u64 last = (r->base + r->size - 1) | ~PAGE_MASK;
 
-		if (!memblock_is_nomap(r))
+		/* Two of them may share a page, which the first one gets. */
+		if (range->last)
+			start = max(start, range->last + 1);
+		if (!memblock_is_nomap(r) || start > last)
 			continue;
-		if (!found)
-			*run = range;
-		else if (phys_ranges_touch(run, &range))
-			phys_range_extend(run, &range);
-		else
-			break;
-		found = true;
+		range->start = start;
+		range->last = last;
+		return true;
 	}
-	*next = r;
-	return found;
+	return false;
 }
 
 static void __init publish_nomap(struct publishing *to)
 {
-	struct memblock_region *next = memblock.memory.regions;
-	struct phys_range nomap;
+	struct nomap nomap = FIRST_NOMAP;
 
-	while (next_nomap(&next, &nomap))
-		publish(to, RESERVED, nomap.start, nomap.last);
+	while (next_nomap(&nomap))
+		publish(to, RESERVED, nomap.range.start, nomap.range.last);
 }
 
 /* The tables, but for what shares a page with memory that is not mapped. */
 static void __init publish_tables(struct publishing *to)
 {
-	struct memblock_region *next = memblock.memory.regions;
-	struct acpi_ranges it;
-	struct phys_range table, nomap;
-	bool more = next_nomap(&next, &nomap);
+	struct nomap nomap = FIRST_NOMAP;
+	bool more = next_nomap(&nomap);
+	struct acpi_gaps tables;
 
-	for_each_acpi_range(&it, ACPI_RECLAIM_TABLES, &table) {
-		u64 start = table.start;
+	/* Most often there is no such memory: then it takes no walk to count them. */
+	if (!more && !to->first) {
+		to->count += phys_ranges_count(to->ranges);
+		return;
+	}
 
-		while (start <= table.last) {
-			while (more && nomap.last < start)
-				more = next_nomap(&next, &nomap);
-			if (!more || nomap.start > table.last) {
-				publish(to, ACPI_TABLES, start, table.last);
+	tables = to->tables;
+	for (; tables.more; tables.more = phys_ranges_next(&tables.ranges, &tables.range)) {
+		u64 start = tables.range.start, last = tables.range.last;
+
+		while (start <= last) {
+			while (more && nomap.range.last < start)
+				more = next_nomap(&nomap);
+			if (!more || nomap.range.start > last) {
+				publish(to, ACPI_TABLES, start, last);
 				break;
 			}
-			if (nomap.start > start)
-				publish(to, ACPI_TABLES, start, nomap.start - 1);
-			start = nomap.last + 1;
+			if (nomap.range.start > start)
+				publish(to, ACPI_TABLES, start, nomap.range.start - 1);
+			start = nomap.range.last + 1;
 		}
 	}
 }
@@ -169,18 +165,19 @@ static void __init publish_all(struct publishing *to)
 
 struct resource * __init arm64_request_memory_resources(int *count)
 {
-	struct publishing to = { };
-	struct acpi_ranges it;
-	struct phys_range table;
+	struct phys_ranges ranges;
+	struct publishing to = { .ranges = &ranges };
 
 	if (!acpi_reclaim_in_use())
 		return NULL;
-	acpi_ranges_init(&it, ACPI_RECLAIM_TABLES);
-	if (!acpi_ranges_next(&it, &table))
+	acpi_ranges_init(&ranges, ACPI_RECLAIM_TABLES);
+	acpi_gaps_init(&to.tables, &ranges);
+	if (!to.tables.more)
 		return NULL;
 
 	publish_all(&to);
-	to.first = memblock_alloc_or_panic(to.count * sizeof(*to.first), SMP_CACHE_BYTES);
+	to.first = memblock_alloc_or_panic(to.count * sizeof(*to.first),
+					  __alignof__(*to.first));
 	to.count = 0;
 	publish_all(&to);
 	*count = to.standard;

@@ -15,6 +15,7 @@
 #include <linux/of_fdt.h>
 #include <linux/printk.h>
 #include <linux/sizes.h>
+#include <asm/sparsemem.h>
 
 /* The most cells that an entry of the property may have. */
 #define MOST_CELLS	8
@@ -25,16 +26,25 @@
 /* How many regions of memblock.memory are left free for what setup_arch() adds or splits later. */
 #define SPARE_REGIONS	32
 
+/* The size of a section's memory map: 64 bytes for each page, and little more for debugging. */
+#define SECTION_MAP	((1ULL << SECTION_SIZE_BITS) / PAGE_SIZE * 64)
+
+/*
+ * The share of its own memory that a kernel can spend on the memory map of tables that lie in sections
+ * of their own: one part of so many.
+ */
+#define SECTION_MAPS_SHARE	16
+
 static const char not_decodable[] __initconst =
 	"linux,usable-memory-range cannot be decoded: #address-cells or #size-cells of the root node is out of range; not touching the crashed kernel's memory";
 static const char nothing_usable[] __initconst =
 	"linux,usable-memory-range gives no usable memory; not touching the crashed kernel's memory. Check how the crash kernel was loaded";
 
-/* The usable ranges: the entries of the property, or what mem= leaves. */
+/* What is usable: the entries of the property, or what mem= leaves. */
 struct usable {
 	const __be32 *cells;
-	int count;
-	int entry_cells;
+	unsigned long count;
+	unsigned int entry_cells;
 	/* Instead of a property. */
 	struct phys_range below;
 };
@@ -79,7 +89,7 @@ static bool __init read_number(const __be32 *cells, int count, u64 *number)
 	return true;
 }
 
-static void __init read_entry(const struct usable *usable, int index, u64 *addr, u64 *size,
+static void __init read_entry(const struct usable *usable, unsigned long index, u64 *addr, u64 *size,
 			      bool *addr_fits, bool *size_fits)
 {
 	const __be32 *cells = usable->cells + index * usable->entry_cells;
@@ -89,7 +99,7 @@ static void __init read_entry(const struct usable *usable, int index, u64 *addr,
 }
 
 /* The range that an entry gives, in whole pages. */
-static enum fault __init entry_range(const struct usable *usable, int index,
+static enum fault __init entry_range(const struct usable *usable, unsigned long index,
 				     struct phys_range *range)
 {
 	bool addr_fits, size_fits;
@@ -118,71 +128,66 @@ static enum fault __init entry_range(const struct usable *usable, int index,
 	return USABLE;
 }
 
-/* The span of the mapped memory in range that is no table; false if there is none. */
-static bool __init own_memory(const struct phys_range *range, struct phys_range *span)
+static bool __init entry_at(const struct phys_ranges *it, unsigned long *at, struct phys_range *range)
 {
-	struct memblock_region *r;
-	struct acpi_ranges it;
-	struct phys_range table, piece;
-	bool more, found = false;
+	const struct usable *usable = it->source;
 
-	acpi_ranges_init(&it, ACPI_RECLAIM_TABLES);
-	more = acpi_ranges_next(&it, &table);
-	for_each_mem_region(r) {
-		u64 start = max(r->base, range->start);
-		u64 last = min(r->base + r->size - 1, range->last);
-
-		if (memblock_is_nomap(r) || !r->size)
-			continue;
-		while (start <= last) {
-			while (more && table.last < start)
-				more = acpi_ranges_next(&it, &table);
-			piece.start = start;
-			piece.last = last;
-			if (more && table.start <= last)
-				piece.last = table.start - 1;
-			if (!more || table.start > start) {
-				if (found)
-					phys_range_extend(span, &piece);
-				else
-					*span = piece;
-				found = true;
-			}
-			if (piece.last == last)
-				break;
-			start = table.last + 1;
-		}
-	}
-	return found;
-}
-
-static bool __init any_mapped(const struct phys_range *range)
-{
-	struct memblock_region *r;
-
-	for_each_mem_region(r) {
-		if (!memblock_is_nomap(r) && r->size && r->base <= range->last &&
-		    r->base + r->size - 1 >= range->start)
+	while (*at < usable->count)
+		if (entry_range(usable, (*at)++, range) == USABLE)
 			return true;
-	}
 	return false;
 }
 
+/* The usable ranges: merged, sorted. */
+static void __init usable_init(struct phys_ranges *it, const struct usable *usable)
+{
+	*it = (struct phys_ranges) {
+		.range_at = entry_at,
+		.source = usable,
+		.window = NO_PHYS_RANGE,
+	};
+	phys_ranges_begin(it);
+}
+
+/* The part of a region that is mapped and in a range; false if there is none. */
+static inline bool mapped_part(struct memblock_region *r, const struct phys_range *range,
+			       struct phys_range *part)
+{
+	if (!r->size || memblock_is_nomap(r))
+		return false;
+	part->start = max(r->base, range->start);
+	part->last = min(r->base + r->size - 1, range->last);
+	return part->start <= part->last;
+}
+
 /* The range that an entry gives, if there is memory in it to allocate from. */
-static enum fault __init entry_usable(const struct usable *usable, int index,
-				      struct phys_range *range)
+static enum fault __init entry_usable(const struct usable *usable, unsigned long index,
+				      const struct phys_ranges *tables, struct phys_range *range)
 {
 	enum fault fault = entry_range(usable, index, range);
-	struct phys_range span;
+	struct phys_range part, piece;
+	struct memblock_region *r;
+	struct acpi_gaps gaps;
 
-	if (fault != USABLE || own_memory(range, &span))
+	if (fault != USABLE)
 		return fault;
-	return any_mapped(range) ? ONLY_TABLES : NO_MEMORY;
+	fault = NO_MEMORY;
+	acpi_gaps_init_within(&gaps, tables, range);
+	for_each_mem_region(r) {
+		if (!mapped_part(r, range, &part))
+			continue;
+		if (acpi_gaps_next(&gaps, &part, &piece))
+			return USABLE;
+		fault = ONLY_TABLES;
+	}
+	return fault;
 }
 
 /* What memory outside of the usable ranges may do to the kernel. */
 struct limits {
+	/* The size of the linear map in bytes. */
 	u64 linear_map;
+	/* How many tables memblock has room for, over and above those in usable memory. */
 	unsigned long regions;
 };
 
@@ -214,224 +219,313 @@ static bool __init harmless(const struct phys_range *own, const struct phys_rang
 	       (own->last <= U32_MAX) == (span->last <= U32_MAX);
 }
 
-/* What is kept: the usable ranges, and the tables within the window. */
+/* What is kept: the usable ranges, and the tables that do no harm. */
 struct plan {
-	const struct usable *usable;
-	bool any;
-	struct phys_range window;
+	/* Both merged; each walk is that of a copy. */
+	const struct phys_ranges *usable;
+	const struct phys_ranges *tables;
+	/* Tables within do no harm. */
+	struct phys_range span;
+	/* From here on there is no room for tables, in memblock or for their memory map. */
+	u64 full_from;
+	/* As is usual: who looks for others has to walk the EFI memory map. */
+	bool keeps_all;
 };
+
+/* No table starts there. */
+#define NEVER_FULL	U64_MAX
+
+/* Whether a table is a part of memory that is there anyway: to take it out would need a region more. */
+static bool __init within_one(struct phys_ranges usable, const struct phys_range *table)
+{
+	struct phys_range range;
+
+	while (phys_ranges_next(&usable, &range))
+		if (phys_range_contains(&range, table))
+			return true;
+	return false;
+}
 
 static bool __init plan_keeps(const struct plan *plan, const struct phys_range *table)
 {
-	return plan->any && phys_range_contains(&plan->window, table);
+	return phys_range_contains(&plan->span, table) &&
+	       (table->start < plan->full_from || within_one(*plan->usable, table));
 }
 
 /* The span within which tables do no harm. Low tables come first, where firmware has them. */
-static void __init plan_window(struct plan *plan, const struct phys_range *own,
-			       const struct limits *limits)
+static struct phys_range __init plan_span(const struct phys_ranges *tables,
+					  const struct phys_range *own, const struct limits *limits)
 {
-	struct phys_range with_low = *own, window = *own, span, table;
-	struct acpi_ranges it;
-	unsigned long count = 0;
+	struct phys_range with_low = *own, result = *own, span, table;
+	struct phys_ranges it = *tables;
 
-	for_each_acpi_range(&it, ACPI_RECLAIM_TABLES, &table) {
+	while (phys_ranges_next(&it, &table)) {
 		span = *own;
 		phys_range_extend(&span, &table);
 		if (span.last == own->last && harmless(own, &span, limits)) {
-			with_low = window = span;
+			with_low = result = span;
 			break;
 		}
 	}
-	for_each_acpi_range(&it, ACPI_RECLAIM_TABLES, &table) {
+	it = *tables;
+	while (phys_ranges_next(&it, &table)) {
 		span = with_low;
 		phys_range_extend(&span, &table);
 		if (harmless(own, &span, limits))
-			window = span;
+			result = span;
 	}
-	plan->any = true;
-	for_each_acpi_range(&it, ACPI_RECLAIM_TABLES, &table) {
-		if (!phys_range_contains(&window, &table) || count++ < limits->regions)
-			continue;
-		plan->any = window.start < table.start;
-		window.last = table.start - 1;
-		break;
-	}
-	plan->window = window;
+	return result;
 }
 
-static bool __init plan_init(struct plan *plan, const struct usable *usable,
-			     const struct limits *limits)
+/*
+ * The last section of what makes that a section has a memory map anyway: a usable range, or memory
+ * without mapping; false if there is nothing of the kind in it.
+ */
+static bool __init section_is_there(struct phys_ranges usable, u64 section, u64 *last)
 {
+	struct phys_range bytes, range;
 	struct memblock_region *r;
-	struct phys_range own, range, span;
-	bool found = false;
-	int i;
 
-	plan->usable = usable;
-	for (i = 0; i < usable->count; i++) {
-		if (entry_range(usable, i, &range) != USABLE || !own_memory(&range, &span))
-			continue;
-		if (found)
-			phys_range_extend(&own, &span);
-		else
-			own = span;
-		found = true;
-	}
-	if (!found)
-		return false;
-
+	bytes.start = section << SECTION_SIZE_BITS;
+	bytes.last = bytes.start + ((1ULL << SECTION_SIZE_BITS) - 1);
+	while (phys_ranges_next(&usable, &range))
+		if (phys_ranges_overlap(&range, &bytes))
+			goto found;
 	for_each_mem_region(r) {
-		struct phys_range nomap = { r->base, r->base + r->size - 1 };
-
-		if (memblock_is_nomap(r))
-			phys_range_extend(&own, &nomap);
+		range.start = r->base;
+		range.last = r->base + r->size - 1;
+		if (memblock_is_nomap(r) && phys_ranges_overlap(&range, &bytes))
+			goto found;
 	}
-	plan_window(plan, &own, limits);
+	return false;
+found:
+	*last = range.last >> SECTION_SIZE_BITS;
 	return true;
 }
 
-/* Removes all mapped memory that is in a range. */
-static void __init remove_mapped(u64 start, u64 last)
+/*
+ * Where the first table starts that there is no room for: more than limits->regions need a region of
+ * their own, or more than maps sections need a memory map.
+ */
+static u64 __init first_without_room(const struct plan *plan, const struct limits *limits, u64 maps)
 {
-	struct memblock_region *r;
+	unsigned long regions = limits->regions;
+	struct phys_ranges it = *plan->tables;
+	struct phys_range table;
+	u64 section = 0, last;
 
-	while (start <= last) {
-		struct phys_range part;
-		bool found = false;
-		int error;
-
-		for_each_mem_region(r) {
-			if (memblock_is_nomap(r) || !r->size || r->base > last ||
-			    r->base + r->size - 1 < start)
+	while (phys_ranges_next(&it, &table)) {
+		if (!phys_range_contains(&plan->span, &table) || within_one(*plan->usable, &table))
+			continue;
+		if (!regions--)
+			return table.start;
+		section = max(section, table.start >> SECTION_SIZE_BITS);
+		for (; section <= table.last >> SECTION_SIZE_BITS; section = last + 1) {
+			if (section_is_there(*plan->usable, section, &last))
 				continue;
-			part.start = max(r->base, start);
-			part.last = min(r->base + r->size - 1, last);
-			found = true;
-			break;
+			if (!maps--)
+				return table.start;
+			last = section;
 		}
-		if (!found)
-			return;
-		error = memblock_remove(part.start, part.last - part.start + 1);
-		if (error)
-			pr_err(RANGE_FMT ": not removed from memory: %pe\n", part.start, part.last,
-			       ERR_PTR(error));
-		if (part.last == U64_MAX)
-			return;
-		start = part.last + 1;
 	}
+	return NEVER_FULL;
 }
 
-/* The next usable range from an address on: merged, sorted. */
-static bool __init next_usable(const struct usable *usable, u64 from, struct phys_range *run)
+/* How many sections a range lies in. */
+static inline u64 sections(const struct phys_range *range)
 {
-	struct phys_range range;
-	bool found = false, grown;
-	int i;
+	if (!range->last)
+		return 0;
+	return (range->last >> SECTION_SIZE_BITS) - (range->start >> SECTION_SIZE_BITS) + 1;
+}
 
-	for (i = 0; i < usable->count; i++) {
-		if (entry_range(usable, i, &range) != USABLE || range.start < from)
-			continue;
-		if (!found || range.start < run->start)
-			*run = range;
-		found = true;
-	}
-	if (!found)
-		return false;
-	do {
-		grown = false;
-		for (i = 0; i < usable->count; i++) {
-			if (entry_range(usable, i, &range) == USABLE && phys_ranges_touch(run, &range) &&
-			    !phys_range_contains(run, &range)) {
-				phys_range_extend(run, &range);
-				grown = true;
+/* Decides, without changing anything; false if there is no memory to allocate from. */
+static bool __init plan_init(struct plan *plan, const struct limits *limits)
+{
+	const struct phys_ranges *tables = plan->tables;
+	struct phys_range own = NO_PHYS_RANGE, range, part, piece;
+	struct phys_ranges it = *plan->usable;
+	struct memblock_region *r;
+	struct acpi_gaps gaps;
+	u64 size = 0, maps;
+
+	while (phys_ranges_next(&it, &range)) {
+		acpi_gaps_init_within(&gaps, tables, &range);
+		for_each_mem_region(r) {
+			if (!mapped_part(r, &range, &part))
+				continue;
+			while (acpi_gaps_next(&gaps, &part, &piece)) {
+				phys_range_extend(&own, &piece);
+				size += piece.last - piece.start + 1;
 			}
 		}
-	} while (grown);
+	}
+	if (!own.last)
+		return false;
+	for_each_mem_region(r) {
+		part.start = r->base;
+		part.last = r->base + r->size - 1;
+		if (memblock_is_nomap(r))
+			phys_range_extend(&own, &part);
+	}
+
+	/* Most often there is nothing to leave out, which takes no walk to see. */
+	range = own;
+	phys_range_extend(&range, &tables->window);
+	plan->full_from = NEVER_FULL;
+	plan->keeps_all = harmless(&own, &range, limits);
+	plan->span = plan->keeps_all ? range : plan_span(tables, &own, limits);
+	maps = size / SECTION_MAPS_SHARE / SECTION_MAP;
+	if (tables->most > limits->regions || sections(&tables->window) > maps) {
+		plan->full_from = first_without_room(plan, limits, maps);
+		plan->keeps_all &= plan->full_from == NEVER_FULL;
+	}
 	return true;
 }
 
-/* Removes what is in a range and in no table that is kept. */
-static void __init remove_gap(const struct plan *plan, struct acpi_ranges *it, bool *more,
-			      struct phys_range *table, u64 start, u64 last)
+static void __init remove_range(const struct phys_range *range)
 {
-	for (;;) {
-		while (*more && (table->last < start || !plan_keeps(plan, table)))
-			*more = acpi_ranges_next(it, table);
-		if (!*more || table->start > last) {
-			remove_mapped(start, last);
-			return;
-		}
-		if (table->start > start)
-			remove_mapped(start, table->start - 1);
-		if (table->last >= last)
-			return;
-		start = table->last + 1;
+	if (memblock_remove(range->start, range->last - range->start + 1))
+		pr_err(RANGE_FMT ": not removed from memory\n", range->start, range->last);
+}
+
+/* The lowest mapped memory within a range, in one piece. */
+static bool __init first_mapped(const struct phys_range *range, struct phys_range *part)
+{
+	struct memblock_region *r;
+
+	for_each_mem_region(r) {
+		/* Most lie below the range, which one comparison tells. */
+		if (r->base + r->size <= range->start)
+			continue;
+		if (r->base > range->last)
+			break;
+		if (mapped_part(r, range, part))
+			return true;
 	}
+	return false;
+}
+
+/* Removes all mapped memory that is in a range. Each removal changes the list of regions. */
+static void __init remove_mapped(u64 start, u64 last)
+{
+	struct phys_range rest = { start, last }, part;
+
+	while (first_mapped(&rest, &part)) {
+		remove_range(&part);
+		if (part.last == last)
+			break;
+		rest.start = part.last + 1;
+	}
+}
+
+/* The next of the tables that are kept, or of those that are not. */
+static bool __init next_table(const struct plan *plan, bool kept, struct phys_ranges *it,
+			      struct phys_range *table)
+{
+	while (phys_ranges_next(it, table))
+		if (plan_keeps(plan, table) == kept)
+			return true;
+	return false;
 }
 
 /* Removes all that is mapped and neither usable nor a table that is kept. */
+static void __init remove_gaps(const struct plan *plan)
+{
+	struct phys_ranges usable = *plan->usable, tables = *plan->tables;
+	struct phys_range range, table, *low;
+	bool is_usable, is_table;
+	u64 start = 0;
+
+	is_usable = phys_ranges_next(&usable, &range);
+	is_table = next_table(plan, true, &tables, &table);
+	while (is_usable || is_table) {
+		low = is_usable && (!is_table || range.start < table.start) ? &range : &table;
+		if (low->start > start)
+			remove_mapped(start, low->start - 1);
+		if (low->last == U64_MAX)
+			return;
+		start = max(start, low->last + 1);
+		if (low == &range)
+			is_usable = phys_ranges_next(&usable, &range);
+		else
+			is_table = next_table(plan, true, &tables, &table);
+	}
+	remove_mapped(start, U64_MAX);
+}
+
+/* Whether a table is in usable memory: all else that is left out goes with what is not usable. */
+static bool __init within_usable(struct phys_ranges usable, const struct phys_range *table)
+{
+	struct phys_range range;
+
+	while (phys_ranges_next(&usable, &range))
+		if (phys_ranges_overlap(&range, table))
+			return true;
+	return false;
+}
+
 static void __init plan_apply(const struct plan *plan)
 {
-	struct acpi_ranges it;
-	struct phys_range table, range;
-	u64 start = 0;
-	bool more;
+	struct phys_ranges it = *plan->tables;
+	struct phys_range table;
 
-	acpi_ranges_init(&it, ACPI_RECLAIM_TABLES);
-	more = acpi_ranges_next(&it, &table);
-	while (next_usable(plan->usable, start, &range)) {
-		if (range.start > start)
-			remove_gap(plan, &it, &more, &table, start, range.start - 1);
-		start = range.last + 1;
-		if (!start)
-			break;
-	}
-	if (start || !plan->usable->count)
-		remove_gap(plan, &it, &more, &table, start, U64_MAX);
-
+	remove_gaps(plan);
+	if (plan->keeps_all)
+		return;
 	/* A loader may list tables as usable: they are tables all the same. */
-	for_each_acpi_range(&it, ACPI_RECLAIM_TABLES, &table)
-		if (!plan_keeps(plan, &table))
+	while (next_table(plan, false, &it, &table))
+		if (within_usable(*plan->usable, &table))
 			remove_mapped(table.start, table.last);
 }
 
-/* Carries a plan out, and says which tables stay. */
-static void __init apply(const struct plan *plan, bool in_use)
+/* Says which tables do not stay. */
+static void __init report_left_out(const struct plan *plan)
 {
-	struct acpi_ranges it;
+	struct phys_ranges it = *plan->tables;
 	struct phys_range table;
-	int kept = 0, left_out = 0;
+	int count = 0;
 
-	plan_apply(plan);
-	if (!in_use)
+	if (plan->keeps_all)
 		return;
-	for_each_acpi_range(&it, ACPI_RECLAIM_TABLES, &table) {
-		if (plan_keeps(plan, &table) && kept++ < MOST_LINES)
-			pr_info("ACPI Tables " RANGE_FMT ": kept in memory\n", table.start,
-				table.last);
-	}
-	if (kept > MOST_LINES)
-		pr_info("ACPI Tables: kept in memory: %d ranges in all\n", kept);
-	for_each_acpi_range(&it, ACPI_RECLAIM_TABLES, &table) {
-		if (!plan_keeps(plan, &table) && left_out++ < MOST_LINES)
+	while (next_table(plan, false, &it, &table))
+		if (count++ < MOST_LINES)
 			pr_warn("ACPI Tables " RANGE_FMT ": left out of memory: no room, or too far from the rest\n",
 				table.start, table.last);
-	}
-	if (left_out > MOST_LINES)
-		pr_info("ACPI Tables: left out of memory: %d ranges in all\n", left_out);
+	if (count > MOST_LINES)
+		pr_info("ACPI Tables: left out of memory: %d ranges in all\n", count);
+}
+
+/* Keeps the usable ranges and the tables; false, and nothing was done, if there is nothing to use. */
+static bool __init keep(const struct usable *usable, const struct phys_ranges *tables, bool in_use)
+{
+	struct phys_ranges ranges;
+	struct plan plan = { .usable = &ranges, .tables = tables };
+	struct limits limits;
+
+	usable_init(&ranges, usable);
+	limits_init(&limits, phys_ranges_count(&ranges), in_use);
+	if (!plan_init(&plan, &limits))
+		return false;
+	plan_apply(&plan);
+	if (in_use)
+		report_left_out(&plan);
+	return true;
 }
 
 /* Says what is used of the property, and what is not and why. */
-static void __init report(const struct usable *usable, int entries, int size)
+static void __init report(const struct usable *usable, const struct phys_ranges *tables,
+			  unsigned long entries, int size)
 {
 	struct phys_range range;
-	int i, leftover, ignored = 0;
+	int leftover, ignored = 0;
 	bool addr_fits, size_fits;
 	enum fault fault;
+	unsigned long i;
 	u64 addr, bytes;
 
 	for (i = 0; i < entries; i++) {
-		fault = i < usable->count ? entry_usable(usable, i, &range) : TOO_MANY;
+		fault = i < usable->count ? entry_usable(usable, i, tables, &range) : TOO_MANY;
 		if (fault == USABLE) {
 			if (i < MOST_LINES)
 				pr_info("usable memory " RANGE_FMT ": given by linux,usable-memory-range\n",
@@ -441,7 +535,7 @@ static void __init report(const struct usable *usable, int entries, int size)
 		if (ignored++ >= MOST_LINES)
 			continue;
 		read_entry(usable, i, &addr, &bytes, &addr_fits, &size_fits);
-		pr_warn("linux,usable-memory-range: entry %d (%#llx, size %#llx) %s: ignored\n", i,
+		pr_warn("linux,usable-memory-range: entry %lu (0x%llx, size 0x%llx) %s: ignored\n", i,
 			addr_fits ? addr : 0, size_fits ? bytes : 0, fault_text(fault));
 	}
 	if (ignored > MOST_LINES)
@@ -455,32 +549,25 @@ static void __init report(const struct usable *usable, int entries, int size)
 static void __init confine(const __be32 *cells, int size)
 {
 	struct usable usable = { .cells = cells };
-	struct phys_range range;
-	struct limits limits;
-	struct plan plan;
-	int i, entries, used = 0;
-	u64 above;
-	bool in_use;
+	struct phys_range above = { .last = U64_MAX };
+	struct phys_ranges tables;
+	unsigned long entries;
 
 	if (dt_root_addr_cells <= 0 || dt_root_size_cells <= 0 ||
 	    dt_root_addr_cells > MOST_CELLS || dt_root_size_cells > MOST_CELLS - dt_root_addr_cells)
 		stop_early_boot(not_decodable);
 	/* arm64_memblock_init() removes it, too, but until then it could be taken for memory to use. */
-	if (!check_add_overflow(arm64_last_phys_addr(), 1ULL, &above))
-		memblock_remove(above, U64_MAX - above + 1);
+	if (!check_add_overflow(arm64_last_phys_addr(), 1ULL, &above.start))
+		remove_range(&above);
 	usable.entry_cells = dt_root_addr_cells + dt_root_size_cells;
 	entries = size / (usable.entry_cells * sizeof(__be32));
 	/* Each range may need a region of its own. The first one will do with those that there are. */
-	usable.count = min_t(unsigned long, entries, max(room(), 1UL));
-	report(&usable, entries, size);
+	usable.count = min(entries, max(room(), 1UL));
+	acpi_ranges_init(&tables, ACPI_RECLAIM_TABLES);
+	report(&usable, &tables, entries, size);
 
-	for (i = 0; i < usable.count; i++)
-		used += entry_range(&usable, i, &range) == USABLE;
-	in_use = acpi_reclaim_in_use();
-	limits_init(&limits, used, in_use);
-	if (!plan_init(&plan, &usable, &limits))
+	if (!keep(&usable, &tables, acpi_reclaim_in_use()))
 		stop_early_boot(nothing_usable);
-	apply(&plan, in_use);
 }
 
 void __init fdt_enforce_memory_region(void)
@@ -502,37 +589,28 @@ void __init fdt_enforce_memory_region(void)
 }
 
 /* What mem= leaves: all up to where the lowest limit bytes end. Tables do not use them up. */
-static bool __init below_limit(u64 limit, struct phys_range *below)
+static bool __init below_limit(u64 limit, const struct phys_ranges *tables, struct phys_range *below)
 {
+	struct phys_range rest, piece;
 	struct memblock_region *r;
-	struct acpi_ranges it;
-	struct phys_range table;
-	bool more;
+	struct acpi_gaps gaps;
 	u64 left = limit - 1;
 
 	if (!limit)
 		return false;
-	acpi_ranges_init(&it, ACPI_RECLAIM_TABLES);
-	more = acpi_ranges_next(&it, &table);
+	acpi_gaps_init(&gaps, tables);
 	for_each_mem_region(r) {
-		u64 start = r->base, end = r->base + r->size;
-
-		while (start < end) {
-			u64 stop = end;
-
-			while (more && table.last < start)
-				more = acpi_ranges_next(&it, &table);
-			if (more && table.start < end)
-				stop = max(table.start, start);
-			if (left < stop - start) {
+		if (!r->size)
+			continue;
+		rest.start = r->base;
+		rest.last = r->base + r->size - 1;
+		while (acpi_gaps_next(&gaps, &rest, &piece)) {
+			if (left <= piece.last - piece.start) {
 				below->start = 0;
-				below->last = start + left;
-				return true;
+				below->last = piece.start + left;
+				return below->last;
 			}
-			left -= stop - start;
-			if (stop == end)
-				break;
-			start = table.last + 1;
+			left -= piece.last - piece.start + 1;
 		}
 	}
 	return false;
@@ -541,21 +619,13 @@ static bool __init below_limit(u64 limit, struct phys_range *below)
 void __init arm64_enforce_memory_limit(phys_addr_t limit)
 {
 	struct usable usable = { .count = 1 };
-	struct acpi_ranges it;
-	struct phys_range table;
-	struct limits limits;
-	struct plan plan;
+	struct phys_ranges tables;
 
-	acpi_ranges_init(&it, ACPI_RECLAIM_TABLES);
-	if (!acpi_reclaim_in_use() || !acpi_ranges_next(&it, &table)) {
-		memblock_mem_limit_remove_map(limit);
-		return;
+	if (acpi_reclaim_in_use()) {
+		acpi_ranges_init(&tables, ACPI_RECLAIM_TABLES);
+		if (!phys_ranges_end(&tables) &&
+		    (!below_limit(limit, &tables, &usable.below) || keep(&usable, &tables, true)))
+			return;
 	}
-	if (!below_limit(limit, &usable.below))
-		return;
-	limits_init(&limits, 1, true);
-	if (plan_init(&plan, &usable, &limits))
-		apply(&plan, true);
-	else
-		memblock_mem_limit_remove_map(limit);
+	memblock_mem_limit_remove_map(limit);
 }

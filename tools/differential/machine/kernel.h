@@ -34,6 +34,7 @@ enum reboot_mode { REBOOT_COLD };
 #define OF_ROOT_NODE_SIZE_CELLS_DEFAULT	1
 #define be32_to_cpup(p)			be32_to_cpu(*(p))
 
+#define U32_MAX				((u32)~0U)
 #define U64_MAX				((u64)~0ULL)
 #define __pfn_to_phys(pfn)		PFN_PHYS(pfn)
 

@@ -31,6 +31,15 @@ pub struct Kind {
     pub variant: Variant,
     /// The binary logarithm of the size of a page.
     pub page_shift: u32,
+    /// Whether the steps of the series are those in C.
+    pub plain_c: bool,
+}
+
+impl Kind {
+    fn name(self) -> String {
+        let name = self.variant.name();
+        if self.plain_c { format!("{name}-plain-c") } else { name.into() }
+    }
 }
 
 /// Where the machine's own files are, in the checkout.
@@ -76,6 +85,9 @@ const OBJECTS: [&str; 3] = [
     "drivers/firmware/efi/acpi_reclaim.rs",
 ];
 
+/// Where the same steps are in C, in the checkout: `tools/bench/src/plain_c.rs`.
+const PLAIN_C: &str = "tools/bench/plain_c";
+
 /// libfdt, which the kernel has from dtc.
 const LIBFDT: [&str; 8] = [
     "fdt",
@@ -117,8 +129,7 @@ impl Tools {
 /// content outside of the checkout, so that a fresh clone has it, too.
 pub fn program(tree: &Tree, kind: Kind) -> Result<Program> {
     let (tools, top) = (Tools::find()?, place::checkout()?);
-    let name =
-        format!("{}-{}-{}K", tree.pristine.name, kind.variant.name(), 1 << kind.page_shift >> 10);
+    let name = format!("{}-{}-{}K", tree.pristine.name, kind.name(), 1 << kind.page_shift >> 10);
     let dir = place::out(Path::new("differential").join(name))?;
     let taken = [
         ("extracted/functions.h", tree.functions()?),
@@ -126,7 +137,7 @@ pub fn program(tree: &Tree, kind: Kind) -> Result<Program> {
         ("extracted/setup_arch.h", tree.setup_arch()?),
     ];
     let mut key = key(tree, &tools, &top)?
-        .part("variant", kind.variant.name())
+        .part("variant", kind.name())
         .part("page shift", kind.page_shift.to_string());
     for (file, text) in &taken {
         key = key.part(file, text);
@@ -150,7 +161,8 @@ pub fn program(tree: &Tree, kind: Kind) -> Result<Program> {
 fn key(tree: &Tree, tools: &Tools, top: &Path) -> Result<Key> {
     let mut key = Key::new().part("tree", &tree.pristine.identity).part("tools", &tools.described);
     let own = walk(&top.join(OWN))?;
-    let series = ["rust/kernel", "arch", "drivers", "include"].map(|dir| walk(&top.join(dir)));
+    let series =
+        ["rust/kernel", "arch", "drivers", "include", PLAIN_C].map(|dir| walk(&top.join(dir)));
     let series: Vec<_> = series.into_iter().collect::<Result<_>>()?;
     for path in own.iter().chain(series.iter().flatten()) {
         let label = path.strip_prefix(top).unwrap_or(path);
@@ -227,6 +239,9 @@ impl Build<'_> {
         if self.kind.variant.series {
             flags.push("-DCONFIG_EFI_ACPI_TABLES".into());
         }
+        if self.kind.plain_c {
+            flags.push(format!("-I{}", self.top.join(PLAIN_C).join("include").display()));
+        }
         if !self.tree.read("include/linux/memblock.h")?.contains("__memblock_reserve(") {
             flags.push("-DMACHINE_OLD_MEMBLOCK".into());
         }
@@ -244,19 +259,24 @@ impl Build<'_> {
         Ok(flags)
     }
 
+    /// The object of a C file, which may be written for the kernel and not for the machine.
     fn object(&self, file: &Path) -> Result<PathBuf> {
         let name = file.file_name().context("a file has a name")?;
         let object = self.dir.join(name).with_extension("o");
+        let is_of_kernel = file.starts_with(self.top.join(PLAIN_C));
+        let around: &[&str] = if is_of_kernel { &["-include", "bindings.h"] } else { &[] };
         Cmd::new(&self.tools.clang)
             .args(["-c", "-O1", "-g", "-Wall", "-Wno-format", "-Wno-unused", "-Wno-visibility"])
             .args([
                 "-Wno-incompatible-pointer-types",
+                "-Wno-compare-distinct-pointer-types",
                 "-Wno-macro-redefined",
                 "-fsanitize=address,undefined",
             ])
             // Firmware may put descriptors anywhere, and C reads them there.
             .args(["-fno-sanitize=alignment", "-fno-sanitize-recover=all"])
             .args(self.cpp()?)
+            .args(around)
             .arg("-o")
             .arg(&object)
             .arg(file)
@@ -322,8 +342,13 @@ impl Build<'_> {
         files.push(self.dir.join("memblock.c"));
         files.push(self.tree.path("tools/lib/ctype.c"));
         files.extend(LIBFDT.map(|name| self.tree.path(&format!("scripts/dtc/libfdt/{name}.c"))));
+        if self.kind.plain_c {
+            let twin = |object: &str| self.top.join(PLAIN_C).join(object).with_extension("c");
+            files.extend(OBJECTS.map(twin));
+        }
         let objects: Vec<_> = files.iter().map(|file| self.object(file)).collect::<Result<_>>()?;
-        let rust = if self.kind.variant.series { Some(self.rust()?) } else { None };
+        let in_rust = self.kind.variant.series && !self.kind.plain_c;
+        let rust = if in_rust { Some(self.rust()?) } else { None };
         // The runtime of the sanitizers is clang's; a compiler of the distribution for Rust has none.
         Cmd::new(&self.tools.clang)
             .arg("-fsanitize=address,undefined")

@@ -33,7 +33,7 @@ pub enum End {
 }
 
 /// The two lists of memblock.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lists {
     /// memblock.memory, but for what is not mapped.
     pub mapped: Set,
@@ -44,7 +44,7 @@ pub struct Lists {
 }
 
 /// One entry of `/proc/iomem`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     /// How many others it lies in.
     pub depth: usize,
@@ -59,7 +59,7 @@ pub struct Resource {
 }
 
 /// What came of a boot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
     /// The kernel's log.
     pub log: Vec<String>,

@@ -8,7 +8,7 @@ use crate::{
     expect::expected,
     fixed::fixed,
     generate::orders,
-    machine::{End, Machine},
+    machine::{End, Machine, Ran},
     order::Order,
     stock::{Taken, taken},
     taken::Tree,
@@ -81,11 +81,11 @@ pub fn run(options: &Options) -> Result<Report> {
     let series = Variant { series: true, ..Variant::STOCK };
     let checkout = place::checkout()?;
     let mut programs = Vec::new();
-    for variant in [Variant::STOCK, series] {
+    for (variant, plain_c) in [(Variant::STOCK, false), (series, false), (series, true)] {
         let changes = changes(&pristine, variant, &checkout)?;
         let tree = Tree { pristine: &pristine, changes: &changes };
         let built: Vec<_> = thread::scope(|scope| {
-            let build = |page_shift| program(&tree, Kind { variant, page_shift });
+            let build = |page_shift| program(&tree, Kind { variant, page_shift, plain_c });
             let threads = PAGE_SHIFTS.map(|shift| scope.spawn(move || build(shift)));
             threads
                 .map(|thread| thread.join().expect("a build does not panic"))
@@ -94,11 +94,12 @@ pub fn run(options: &Options) -> Result<Report> {
         });
         programs.push(built.into_iter().collect::<Result<Vec<_>>>()?);
     }
-    let [stock, series] = &programs[..] else { unreachable!("one for each variant") };
+    let [stock, series, plain_c] = &programs[..] else { unreachable!("one for each variant") };
     let results: Vec<_> = thread::scope(|scope| {
         let run = |at: usize| {
             let cases = options.cases / PAGE_SHIFTS.len() as u32;
-            Side::start(&stock[at], &series[at], 1 << PAGE_SHIFTS[at])?.run(cases, options.seed)
+            let programs = [&stock[at], &series[at], &plain_c[at]];
+            Side::start(programs, 1 << PAGE_SHIFTS[at])?.run(cases, options.seed)
         };
         let threads = [0, 1].map(|at| scope.spawn(move || run(at)));
         threads.map(|thread| thread.join().expect("a side does not panic")).into_iter().collect()
@@ -167,10 +168,11 @@ impl std::fmt::Display for Seen {
     }
 }
 
-/// A machine with the series and one without, with pages of one size.
+/// A machine without the series, one with it, and one with the same steps in C, with pages of one size.
 struct Side {
     stock: RefCell<Machine>,
     series: RefCell<Machine>,
+    plain_c: RefCell<Machine>,
     page: u64,
     seen: RefCell<Seen>,
     failed: PathBuf,
@@ -178,11 +180,12 @@ struct Side {
 }
 
 impl Side {
-    fn start(stock: &Program, series: &Program, page: u64) -> Result<Self> {
+    fn start([stock, series, plain_c]: [&Program; 3], page: u64) -> Result<Self> {
         let failed = series.dir.join("failed.order");
         Ok(Self {
             stock: RefCell::new(Machine::start(stock)?),
             series: RefCell::new(Machine::start(series)?),
+            plain_c: RefCell::new(Machine::start(plain_c)?),
             page,
             seen: RefCell::default(),
             replay: format!("{} < {}", series.path.display(), failed.display()),
@@ -253,12 +256,38 @@ impl Side {
             None
         };
         check(&order, &expected, &ran, stock.as_ref()).map_err(TestCaseError::fail)?;
+        let plain_c = self.plain_c.borrow_mut().boot(&order).map_err(give_up)?;
+        is_twin(ran, plain_c).map_err(TestCaseError::fail)?;
         if let Some(stock) = &stock {
             seen.stock = taken(&order, &expected, stock);
         }
         *self.seen.borrow_mut() += seen;
         Ok(())
     }
+}
+
+/// Whether the same came of a boot with the steps in C, to the last line of the log: `make bench` measures
+/// the series against these.
+fn is_twin(series: Ran, plain_c: Ran) -> Result<(), String> {
+    // Who asks for memory is named, and how much by an address of the host.
+    const NO_MEMORY: &str = "Failed to allocate";
+    let [series, plain_c] = [series, plain_c].map(|mut ran| {
+        match &mut ran.end {
+            End::Panic(why) if why.contains(NO_MEMORY) => *why = NO_MEMORY.into(),
+            // A warning of C, which says in which file of which machine.
+            End::Failed(why) => *why = why.rsplit('/').next().unwrap_or_default().into(),
+            _ => {}
+        }
+        ran
+    });
+    if series == plain_c {
+        return Ok(());
+    }
+    let lines = series.log.iter().zip(&plain_c.log).find(|(one, other)| one != other);
+    Err(match lines {
+        Some((one, other)) => format!("'{one}' in Rust is '{other}' in C"),
+        None => format!("in Rust: {series:x?}, and in C: {plain_c:x?}"),
+    })
 }
 
 /// The order, with what may be written to: what can be handed out, in whole pages of the host.

@@ -10,6 +10,8 @@
 #define pr_fmt(fmt)		fmt
 #endif
 
+#define KERN_EMERG		"\001" "0"
+
 int _printk(const char *fmt, ...);
 
 /*

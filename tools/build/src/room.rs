@@ -14,15 +14,28 @@ use std::{
     path::{Path, PathBuf},
     time::SystemTime,
 };
-use util::disk::free;
+use util::disk::{MIB, free};
 
 /// What a tree takes besides the files that it shares, in MiB: objects, and those of the kernel that is kept.
 /// The largest, `debug`, takes 465.
 pub const TREE: u64 = 600;
 
+/// What is got back of a tree at least, in MiB: its objects.
+const LEAST: u64 = 300;
+
 /// Removes trees below `trees` until so many bytes are free, or until there is none left that nobody uses.
 pub fn make(trees: &Path, bytes: u64) -> Result<()> {
     make_until(trees, &|| Ok(free(trees)? >= bytes))
+}
+
+/// Removes trees below `trees` but for `kept` ones, until no bytes are `missing`; none if all of those
+/// would not be enough.
+pub fn make_for(trees: &Path, kept: usize, missing: &dyn Fn() -> Result<u64>) -> Result<()> {
+    let more = count(trees)?.saturating_sub(kept) as u64;
+    if missing()? <= more * LEAST * MIB {
+        make_until(trees, &|| Ok(missing()? == 0 || count(trees)? <= kept))?;
+    }
+    Ok(())
 }
 
 fn make_until(trees: &Path, enough: &dyn Fn() -> Result<bool>) -> Result<()> {
@@ -101,6 +114,26 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn none_goes_where_that_would_not_be_enough_nor_of_those_to_be_kept() {
+        let trees = trees(&["1+c+old", "1+b+middle", "1+a+new"]);
+        let make = |kept, missing: u64| {
+            let all = count(trees.path()).unwrap();
+            let missing = || {
+                let gone = all - count(trees.path())?;
+                Ok((missing * MIB).saturating_sub(gone as u64 * LEAST * MIB))
+            };
+            make_for(trees.path(), kept, &missing).unwrap();
+            count(trees.path()).unwrap()
+        };
+        assert_eq!(make(0, 0), 3);
+        assert_eq!(make(0, 3 * LEAST + 1), 3, "all of them are too little");
+        assert_eq!(make(2, LEAST + 1), 3, "and so is what need not be kept");
+        assert_eq!(make(1, LEAST), 2);
+        assert_eq!(make(1, LEAST), 1);
+        assert_eq!(left(trees.path()), ["1+a+new"]);
     }
 
     /// As if there was enough room once so many trees are gone.

@@ -186,7 +186,9 @@ mod tests {
         fs::create_dir_all(tree.join("d")).unwrap();
         write("a", "aa");
         assert!(differ(&pristine, &tree), "another size");
-        fs::write(tree.join("a"), "a").unwrap();
+        write("a", "a");
+        let file = fs::File::options().write(true).open(tree.join("a")).unwrap();
+        file.set_modified(time + std::time::Duration::from_nanos(1)).unwrap();
         assert!(differ(&pristine, &tree), "another time");
         write("a", "a");
         fs::set_permissions(tree.join("a"), Permissions::from_mode(0o755)).unwrap();

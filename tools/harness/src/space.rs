@@ -55,16 +55,19 @@ pub fn check(verb: &Verb) -> Result<()> {
     let trees = place::cache("trees")?;
     let first =
         if writes.kernels > 0 && source_package::all_kept()?.is_empty() { FIRST } else { 0 };
-    let target = target()?;
+    let (target, out, boots) = (target()?, place::out("")?, place::out("boots")?);
     let need = |what: &str, dir: &Path, mib| Need { what: what.into(), dir: dir.into(), mib };
+    // What is there is written over.
+    let left = |mib: u64, dir: &Path| mib.saturating_sub(taken_by(dir) / MIB);
+    let (out, target_left) = (left(writes.out, &out), left(writes.target, &target));
     let needs = [
         need("kernel trees", &trees, first + trees_to_make(writes.kernels, room::count(&trees)?)),
-        need("machines", &place::out("boots")?, writes.out),
-        need("tests", &target, writes.target.saturating_sub(taken_by(&target) / MIB)),
+        need("machines", &boots, out),
+        need("tests", &target, target_left),
     ];
-    if disk::check(&needs).is_err() {
-        room::make(&trees, needs.iter().map(|need| need.mib * MIB).sum())?;
-    }
+    // What is made again takes more than what is got back.
+    let kept = usize::try_from(writes.kernels)?;
+    room::make_for(&trees, kept, &|| disk::missing(&needs, &trees))?;
     disk::check(&needs)
 }
 

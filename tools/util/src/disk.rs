@@ -38,17 +38,34 @@ pub struct Need {
 
 /// How many bytes can be written below `dir`.
 pub fn free(dir: &Path) -> Result<u64> {
-    let there = statvfs(dir).map_err(io::Error::from);
-    let there = there.map_err(|error| anyhow!("cannot look at {}: {error}", dir.display()))?;
+    let there = statvfs(dir).map_err(|error| cannot_look(dir, error.into()))?;
     Ok(there.f_bavail.saturating_mul(there.f_frsize))
+}
+
+/// How many bytes are missing for those of `needs` that are on the disk of `dir`.
+pub fn missing(needs: &[Need], dir: &Path) -> Result<u64> {
+    let disk = |dir: &Path| {
+        let there = fs::metadata(dir);
+        there.map(|there| there.dev()).map_err(|error| cannot_look(dir, error))
+    };
+    let mut needed = 0;
+    for need in needs {
+        if disk(&need.dir)? == disk(dir)? {
+            needed += need.mib * MIB;
+        }
+    }
+    Ok(needed.saturating_sub(free(dir)?))
+}
+
+fn cannot_look(dir: &Path, error: io::Error) -> Error {
+    anyhow!("cannot look at {}: {error}", dir.display())
 }
 
 /// Sees to it that there is room for all of `needs`, which may be on one disk.
 pub fn check(needs: &[Need]) -> Result<()> {
     let mut disks: BTreeMap<u64, Vec<&Need>> = BTreeMap::new();
     for need in needs.iter().filter(|need| need.mib > 0) {
-        let disk = fs::metadata(&need.dir)
-            .map_err(|error| anyhow!("cannot look at {}: {error}", need.dir.display()))?;
+        let disk = fs::metadata(&need.dir).map_err(|error| cannot_look(&need.dir, error))?;
         disks.entry(disk.dev()).or_default().push(need);
     }
     for needs in disks.into_values() {
@@ -134,6 +151,17 @@ mod tests {
         let there = format!(" for trees below {}", here.display());
         assert!(said.contains(" for machines below ") && said.contains(&there), "{said}");
         assert!(said.contains(place::CACHE_VARIABLE), "{said}");
+    }
+
+    #[test]
+    fn only_what_is_on_the_same_disk_is_missing_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path();
+        let all = free(here).unwrap() / MIB;
+        assert_eq!(missing(&[need("machines", here, all / 2)], here).unwrap(), 0);
+        let elsewhere = need("machines", Path::new("/proc"), 2 * all);
+        assert_eq!(missing(std::slice::from_ref(&elsewhere), here).unwrap(), 0);
+        assert!(missing(&[elsewhere, need("trees", here, 2 * all)], here).unwrap() > 0);
     }
 
     #[test]

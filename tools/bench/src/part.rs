@@ -108,9 +108,8 @@ fn measure_size(bench: &Bench) -> Result<Vec<Goal>> {
             unsigned(plain_c.init),
             1.2,
         )
-        .held_to(2.7),
-        Goal::number("size: bytes that stay", series.resident + series.symbol_names, 512)
-            .held_to(1800.0),
+        .held_to(1.85),
+        Goal::number("size: bytes that stay", series.resident + series.symbol_names, 512),
     ])
 }
 

@@ -10,7 +10,7 @@
 
 use anyhow::{Context, Result, ensure};
 use build::{
-    kernel::{Kernel, Source, Spec, Variant, obtain_changed},
+    kernel::{Kernel, PLAIN_C, Source, Spec, Variant, obtain_changed},
     series::Changes,
 };
 use std::{fs, path::Path};
@@ -20,13 +20,10 @@ use walkdir::WalkDir;
 /// What is measured against it.
 const SERIES: Variant = Variant { series: true, mapping_2017: false };
 
-/// Where the C files are, in the checkout.
-const DIR: &str = "tools/bench/plain_c";
-
 /// The kernel that has the steps in C.
 pub fn kernel(source: &Source) -> Result<Kernel> {
     let spec = Spec { source: source.clone(), variant: SERIES, flavour: "minimal".into() };
-    let dir = place::checkout()?.join(DIR);
+    let dir = place::checkout()?.join(PLAIN_C);
     obtain_changed(&spec, "plain-c", |changes| replace(changes, &dir))
 }
 

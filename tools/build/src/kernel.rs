@@ -69,6 +69,9 @@ impl Variant {
     }
 }
 
+/// Where the steps of the series are in plain C, in the checkout: to be measured, and compared.
+pub const PLAIN_C: &str = "tools/bench/plain_c";
+
 /// The flavour of which the first kernel of a tree is built.
 const FIRST_FLAVOUR: &str = "minimal";
 /// How many built kernels are kept, of 10 to 40 MB each. A base has some 23: each configuration with the

@@ -7,7 +7,11 @@
 
 use crate::taken::Tree;
 use anyhow::{Context, Result};
-use build::{deps, find::libclang_dir, kernel::Variant};
+use build::{
+    deps,
+    find::libclang_dir,
+    kernel::{PLAIN_C, Variant},
+};
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -84,9 +88,6 @@ const OBJECTS: [&str; 3] = [
     "arch/arm64/mm/confine_memory.rs",
     "drivers/firmware/efi/acpi_reclaim.rs",
 ];
-
-/// Where the same steps are in C, in the checkout: `tools/bench/src/plain_c.rs`.
-const PLAIN_C: &str = "tools/bench/plain_c";
 
 /// libfdt, which the kernel has from dtc.
 const LIBFDT: [&str; 8] = [

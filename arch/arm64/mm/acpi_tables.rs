@@ -53,7 +53,7 @@ pub unsafe extern "C" fn arm64_request_memory_resources(count: *mut c_int) -> *m
     let memblock = Memblock::of_boot(&boot);
     let tables = acpi_tables(&boot);
     let tables = tables.ranges();
-    if !uses_acpi(&boot) || tables.clone().next().is_none() {
+    if !uses_acpi(&boot) || tables.hull().is_none() {
         return core::ptr::null_mut();
     }
 

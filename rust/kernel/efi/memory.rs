@@ -143,7 +143,7 @@ impl Descriptor {
 ///
 /// # Invariants
 ///
-/// A step is at least as large as a descriptor, and no larger than the largest slice.
+/// A step is at least as large as a descriptor.
 #[derive(Clone, Copy, Debug)]
 pub struct Descriptors<'a> {
     bytes: &'a [u8],
@@ -165,10 +165,8 @@ impl<'a> Descriptors<'a> {
     pub const fn new_checked(bytes: &'a [u8], step: usize) -> Option<Self> {
         if step < Descriptor::SIZE {
             None
-        } else if bytes.len() < step {
-            Some(Self::NONE)
         } else {
-            // INVARIANT: Checked in the lines above.
+            // INVARIANT: Checked in the line above.
             Some(Self { bytes, step })
         }
     }
@@ -213,7 +211,7 @@ impl<R: Fn(&[u8]) -> Option<Descriptor>> Iterator for OfAcpiReclaim<'_, R> {
         loop {
             let at = self.at;
             let first = bytes.get(at)?;
-            // By the type invariant it does not wrap: `at` is within the slice.
+            // It does not wrap: `at` is within the slice, and is zero or no less than `step`.
             self.at = at.wrapping_add(step);
             // Firmware has many of other types. One byte tells them apart, which needs no
             // alignment.

@@ -131,6 +131,10 @@ mod tests {
         assert_eq!(make(0, 0), 3);
         assert_eq!(make(0, 3 * LEAST + 1), 3, "all of them are too little");
         assert_eq!(make(2, LEAST + 1), 3, "and so is what need not be kept");
+        // What goes gives back less than it should: it ends with those that are kept.
+        let two = self::trees(&["1+c+old", "1+b+middle"]);
+        make_for(two.path(), 1, &|| Ok(LEAST * MIB)).unwrap();
+        assert_eq!(left(two.path()), ["1+b+middle"]);
         assert_eq!(make(1, LEAST), 2);
         assert_eq!(make(1, LEAST), 1);
         assert_eq!(left(trees.path()), ["1+a+new"]);

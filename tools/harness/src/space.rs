@@ -8,6 +8,7 @@ use anyhow::Result;
 use build::{room, source_package};
 use std::{
     env,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 use util::{
@@ -82,10 +83,10 @@ fn target() -> Result<PathBuf> {
     Ok(set.unwrap_or(place::checkout()?.join("target")))
 }
 
-/// How many bytes are below `dir`.
+/// How many bytes on the disk are below `dir`: a dump has holes.
 fn taken_by(dir: &Path) -> u64 {
     let entries = WalkDir::new(dir).into_iter().flatten().filter_map(|entry| entry.metadata().ok());
-    entries.filter(|metadata| metadata.is_file()).map(|metadata| metadata.len()).sum()
+    entries.filter(|metadata| metadata.is_file()).map(|metadata| metadata.blocks() * 512).sum()
 }
 
 #[cfg(test)]
@@ -131,8 +132,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("d")).unwrap();
         for name in ["a", "d/b"] {
-            fs::write(dir.path().join(name), [0; 100]).unwrap();
+            fs::write(dir.path().join(name), vec![1; MIB as usize]).unwrap();
         }
-        assert_eq!(taken_by(dir.path()), 200);
+        let taken = taken_by(dir.path());
+        assert!((2 * MIB..3 * MIB).contains(&taken), "{taken}");
+        fs::File::create(dir.path().join("holes")).unwrap().set_len(64 * MIB).unwrap();
+        assert_eq!(taken_by(dir.path()), taken);
     }
 }
